@@ -1,0 +1,2 @@
+"""Tillwire: a self-hosted retail integration hub."""
+__version__ = "0.1.0"

@@ -1,0 +1,68 @@
+"""What every ERP connector offers to dispatch, whatever the ERP.
+
+A connector keeps no state of its own that matters: dispatch keeps the states of journals in PostgreSQL and decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from tillwire.model.ledger import ErpDocument, Journal
+
+
+class Posted(msgspec.Struct, frozen=True, tag=True):
+    """The ERP says the journal is posted, under ``number``."""
+
+    reference: str
+    document_id: str
+    number: str
+
+
+class Rejected(msgspec.Struct, frozen=True, tag=True):
+    """The ERP refused this journal for good; ``reason`` is in its own words. Nothing of it is posted there."""
+
+    reference: str
+    reason: str
+
+
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """No reply came: the journal may or may not be there. It must be looked up before it is sent again."""
+
+    reference: str
+    reason: str
+
+
+PostingOutcome = Posted | Rejected | Unknown
+
+
+class ErpConnector(Protocol):
+    """One instance speaks to one ERP. Methods are blocking and may be called from one thread at a time."""
+
+    name: str
+
+    def post(self, journals: Sequence[Journal]) -> list[PostingOutcome]:
+        """Create and post the journals, in as few calls as the ERP allows; one outcome per journal, in order.
+
+        A journal that the ERP refuses must not take its neighbours with it (batches are bisected). Raises
+        ``TransientError`` (``RateLimitedError``) or ``AuthenticationError`` only if nothing at all has happened.
+        """
+        ...
+
+    def find(self, references: Sequence[str]) -> dict[str, ErpDocument]:
+        """What the ERP holds under these references, posted or draft. A missing key means: it is not there."""
+        ...
+
+    def finish(self, documents: Sequence[ErpDocument]) -> list[PostingOutcome]:
+        """Post drafts that an earlier, interrupted ``post`` left behind; one outcome per document, in order."""
+        ...
+
+    def read_back(self, references: Sequence[str]) -> dict[str, ErpDocument]:
+        """As ``find``, with the posted lines, for the proof that the ERP's books say what ours say."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

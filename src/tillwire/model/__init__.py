@@ -1,0 +1,1 @@
+"""The canonical model: events, documents, money and identifiers as plain structs. Imports nothing of ours."""

@@ -1,0 +1,92 @@
+"""The event: a CloudEvents 1.0 envelope around one typed message of the canonical model.
+
+An event type carries its version; a new version is a new type, and old ones stay readable for ever.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tillwire.model import master, stock, till, transaction
+
+Message = (
+    transaction.Transaction
+    | till.TillOpened
+    | till.TillClosed
+    | till.DayOpened
+    | till.DayClosed
+    | stock.StockMovement
+    | master.MasterRecord
+)
+
+TRANSACTION = "tillwire.transaction.v1"
+TILL_OPENED = "tillwire.till.opened.v1"
+TILL_CLOSED = "tillwire.till.closed.v1"
+DAY_OPENED = "tillwire.day.opened.v1"
+DAY_CLOSED = "tillwire.day.closed.v1"
+STOCK_MOVEMENT = "tillwire.stock.movement.v1"
+MASTER_STORE = "tillwire.master.store.v1"
+MASTER_PRODUCT = "tillwire.master.product.v1"
+MASTER_TAX_CODE = "tillwire.master.tax-code.v1"
+MASTER_TENDER = "tillwire.master.tender.v1"
+
+MESSAGES: dict[str, type[Any]] = {
+    TRANSACTION: transaction.Transaction,
+    TILL_OPENED: till.TillOpened,
+    TILL_CLOSED: till.TillClosed,
+    DAY_OPENED: till.DayOpened,
+    DAY_CLOSED: till.DayClosed,
+    STOCK_MOVEMENT: stock.StockMovement,
+    MASTER_STORE: master.StoreRecord,
+    MASTER_PRODUCT: master.ProductRecord,
+    MASTER_TAX_CODE: master.TaxCodeRecord,
+    MASTER_TENDER: master.TenderRecord,
+}
+"""Every event type and the struct of its data."""
+
+MASTER_TYPES = frozenset({MASTER_STORE, MASTER_PRODUCT, MASTER_TAX_CODE, MASTER_TENDER})
+
+DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    name: msgspec.json.Decoder(message) for name, message in MESSAGES.items()
+}
+
+AttributeText = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Envelope(Struct, frozen=True, kw_only=True, gc=False):
+    """The context attributes of CloudEvents 1.0, with ``data`` left as raw JSON until its type is known."""
+
+    specversion: Literal["1.0"]
+    id: AttributeText
+    source: AttributeText
+    """A URI reference of the system that says it, such as urn:pos:store-330."""
+    type: AttributeText
+    data: msgspec.Raw
+    time: Annotated[datetime, Meta(tz=True)] | None = None
+    subject: AttributeText | None = None
+    datacontenttype: AttributeText | None = None
+    dataschema: AttributeText | None = None
+    correlationid: AttributeText | None = None
+
+
+ENVELOPE_DECODER = msgspec.json.Decoder(Envelope)
+
+
+def key_of(message: Any) -> str:
+    """The business key by which a message is known, whatever id its envelope carries."""
+    key: str = message.key
+    return key
+
+
+def store_of(message: Any) -> str | None:
+    """The store a message belongs to; none for master records, which belong to all."""
+    return None if isinstance(message, master.MasterRecord) else message.store
+
+
+def business_date_of(message: Any) -> date | None:
+    """The trading day a message belongs to; none for master records."""
+    return getattr(message, "business_date", None)

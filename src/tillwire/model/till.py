@@ -1,0 +1,97 @@
+"""Till and store-day events, with the source's own control totals: the first half of every proof."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from tillwire.model.fields import Amount, Code, Count, Currency, Identifier, Sequence, Text, Timestamp
+from tillwire.model.money import ZERO
+
+
+class ControlTotals(Struct, frozen=True, kw_only=True, gc=False):
+    """What the source says it did: transactions counted and their totals added, in the event's currency.
+
+    All kinds count, also those without effect, so that a missing sequence number shows.
+    """
+
+    transactions: Count
+    amount: Amount
+    """The sum of ``total`` over the kinds that sell (sale, return, exchange, post-void)."""
+    first_sequence: Sequence | None = None
+    last_sequence: Sequence | None = None
+
+
+class TenderCount(Struct, frozen=True, kw_only=True, gc=False):
+    """One tender type at till close: what should be there and what was counted."""
+
+    type: Code
+    calculated: Amount
+    counted: Amount
+
+
+class TillOpened(Struct, frozen=True, kw_only=True, gc=False):
+    """A register's till is opened with a float of cash."""
+
+    store: Identifier
+    register: Identifier
+    business_date: date
+    currency: Currency
+    opening_float: Amount = ZERO
+    shift: Text = "1"
+    operator: Text | None = None
+    at: Timestamp | None = None
+
+    @property
+    def key(self) -> str:
+        """store/register/business date/till-open/shift."""
+        return f"{self.store}/{self.register}/{self.business_date}/till-open/{self.shift}"
+
+
+class TillClosed(Struct, frozen=True, kw_only=True, gc=False):
+    """A register's till is closed: control totals, and per tender counted against calculated (over/short)."""
+
+    store: Identifier
+    register: Identifier
+    business_date: date
+    currency: Currency
+    totals: ControlTotals
+    tenders: Annotated[tuple[TenderCount, ...], Meta(max_length=200)] = ()
+    shift: Text = "1"
+    operator: Text | None = None
+    at: Timestamp | None = None
+
+    @property
+    def key(self) -> str:
+        """store/register/business date/till-close/shift."""
+        return f"{self.store}/{self.register}/{self.business_date}/till-close/{self.shift}"
+
+
+class DayOpened(Struct, frozen=True, kw_only=True, gc=False):
+    """A store begins a business date."""
+
+    store: Identifier
+    business_date: date
+    at: Timestamp | None = None
+
+    @property
+    def key(self) -> str:
+        """store/business date/day-open."""
+        return f"{self.store}/{self.business_date}/day-open"
+
+
+class DayClosed(Struct, frozen=True, kw_only=True, gc=False):
+    """A store ends a business date, with the control totals of the whole store."""
+
+    store: Identifier
+    business_date: date
+    currency: Currency
+    totals: ControlTotals
+    at: Timestamp | None = None
+
+    @property
+    def key(self) -> str:
+        """store/business date/day-close."""
+        return f"{self.store}/{self.business_date}/day-close"
