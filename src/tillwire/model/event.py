@@ -6,7 +6,7 @@ An event type carries its version; a new version is a new type, and old ones sta
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 from msgspec import Meta, Struct
@@ -50,22 +50,16 @@ MESSAGES: dict[str, type[Any]] = {
 
 MASTER_TYPES = frozenset({MASTER_STORE, MASTER_PRODUCT, MASTER_TAX_CODE, MASTER_TENDER})
 
-DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    name: msgspec.json.Decoder(message) for name, message in MESSAGES.items()
-}
-
 AttributeText = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Envelope(Struct, frozen=True, kw_only=True, gc=False):
-    """The context attributes of CloudEvents 1.0, with ``data`` left as raw JSON until its type is known."""
+    """The context attributes of CloudEvents 1.0. Extension attributes that are not named here stay in the raw bytes."""
 
     specversion: Literal["1.0"]
     id: AttributeText
     source: AttributeText
     """A URI reference of the system that says it, such as urn:pos:store-330."""
-    type: AttributeText
-    data: msgspec.Raw
     time: Annotated[datetime, Meta(tz=True)] | None = None
     subject: AttributeText | None = None
     datacontenttype: AttributeText | None = None
@@ -73,7 +67,31 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     correlationid: AttributeText | None = None
 
 
-ENVELOPE_DECODER = msgspec.json.Decoder(Envelope)
+def _event_struct(event_type: str, message: type[Any]) -> type[Any]:
+    """The envelope around one type of message; ``type`` is its tag, so that one pass decodes and validates both."""
+    return msgspec.defstruct(
+        message.__name__ + "Event",
+        [("data", message)],
+        bases=(Envelope,),
+        namespace={"__doc__": message.__doc__},
+        frozen=True,
+        kw_only=True,
+        gc=False,
+        tag_field="type",
+        tag=event_type,
+    )
+
+
+EVENTS: dict[str, type[Any]] = {name: _event_struct(name, message) for name, message in MESSAGES.items()}
+"""Every event type and the struct of the whole event."""
+
+EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(EVENTS.values())])
+
+
+def type_of(event: Any) -> str:
+    """The event type of a decoded event."""
+    tag: str = event.__struct_config__.tag
+    return tag
 
 
 def key_of(message: Any) -> str:

@@ -12,14 +12,12 @@ from tillwire.model.money import ZERO
 
 
 class ControlTotals(Struct, frozen=True, kw_only=True, gc=False):
-    """What the source says it did: transactions counted and their totals added, in the event's currency.
-
-    All kinds count, also those without effect, so that a missing sequence number shows.
+    """What the source says it sold, in the event's currency: transactions that sell (sale, return, exchange,
+    post-void) counted, and their totals added. The sequence numbers span those of every kind.
     """
 
     transactions: Count
     amount: Amount
-    """The sum of ``total`` over the kinds that sell (sale, return, exchange, post-void)."""
     first_sequence: Sequence | None = None
     last_sequence: Sequence | None = None
 

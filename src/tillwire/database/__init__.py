@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, named SQL and migrations. ("Store" always means a shop, never this.)"""

@@ -1,0 +1,1 @@
+"""The event store: partitions with dense offsets, projections, replay, and the relay to the backbone."""

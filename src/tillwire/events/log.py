@@ -1,0 +1,119 @@
+"""The event store: partitions with dense offsets; payloads in compressed chunks, one small row per event beside them.
+
+Offsets are given out under a row lock on the partition that is held to the commit: they have no gap, and a reader that
+sees an offset has every smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+
+from tillwire.database import sql
+from tillwire.database.copying import copy_rows, escaped
+from tillwire.events import frames
+from tillwire.events.recorded import Recorded
+from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
+
+_sql = sql.load("tillwire.events", "events.sql")
+
+
+class Append:
+    """Gathers events in order, gives each the next offset of its partition, and writes them in bulk.
+
+    ``offsets`` are the next offsets of partitions whose rows the caller's transaction has locked.
+    """
+
+    def __init__(self, offsets: dict[int, int]) -> None:
+        self.offsets = offsets
+        self._starts = dict(offsets)
+        self._rows: list[str] = []
+        self._bodies: dict[int, list[bytes]] = {partition: [] for partition in offsets}
+
+    def add(self, event: Any, raw: bytes, enrichment: Any, *, partition: int, group_id: int, ordinal: int) -> Recorded:
+        """Give one event its offset; returns it as recorded."""
+        offset = self.offsets[partition]
+        self.offsets[partition] = offset + 1
+        recorded = _recorded(event, raw, enrichment, partition, offset)
+        plain = recorded.plain
+        self._rows.append(
+            f"{partition}\t{offset}\t{recorded.type}\t{recorded.key if plain else escaped(recorded.key)}\t"
+            f"{(recorded.store if plain else escaped(recorded.store)) or chr(92) + 'N'}\t"
+            f"{recorded.business_date or chr(92) + 'N'}\t{group_id}\t{ordinal}\n"
+        )
+        self._bodies[partition] += (raw, msgspec.msgpack.encode(enrichment))
+        return recorded
+
+    def write(self, connection: psycopg.Connection) -> int:
+        """Write what was added, inside the caller's transaction; returns the number of events."""
+        copy_rows(connection, _sql.copy_events, self._rows)
+        moved = [partition for partition, bodies in self._bodies.items() if bodies]
+        if moved:
+            with connection.cursor() as cursor:
+                cursor.executemany(
+                    _sql.add_chunk,
+                    [
+                        (p, self._starts[p], len(self._bodies[p]) // 2, frames.pack(self._bodies[p]))
+                        for p in moved
+                    ],
+                )
+                parameters = {"partitions": moved, "offsets": [self.offsets[p] for p in moved]}
+                cursor.execute(_sql.advance, parameters)
+        return len(self._rows)
+
+
+def _recorded(event: Any, raw: bytes, enrichment: Any, partition: int, offset: int) -> Recorded:
+    message = event.data
+    return Recorded(
+        partition,
+        offset,
+        type_of(event),
+        key_of(message),
+        store_of(message) or "",
+        business_date_of(message),
+        message,
+        enrichment,
+        b"\\" not in raw,
+    )
+
+
+class Stored(msgspec.Struct, gc=False):
+    """An event as it lies in a chunk: raw JSON and enrichment, not decoded yet."""
+
+    partition: int
+    offset: int
+    raw: bytes
+    enrichment: bytes
+
+    def decoded(self, enrichment_decoder: msgspec.msgpack.Decoder[Any]) -> Recorded:
+        """The event, ready to be projected. Events are read with today's structs: old types stay readable for ever."""
+        event = EVENT_DECODER.decode(self.raw)
+        return _recorded(event, self.raw, enrichment_decoder.decode(self.enrichment), self.partition, self.offset)
+
+
+def read_chunks(
+    connection: psycopg.Connection, partition: int, first_offset: int, *, most_chunks: int
+) -> Iterator[list[Stored]]:
+    """The chunks of a partition from ``first_offset`` on, each as a list of events; at most ``most_chunks``."""
+    start = connection.execute(_sql.chunk_start, (partition, first_offset)).fetchone()
+    parameters = {"partition": partition, "first_offset": start[0] if start else first_offset, "most": most_chunks}
+    for first, count, body in connection.execute(_sql.chunks, parameters, binary=True).fetchall():
+        pieces = frames.unpack(body)
+        events = [Stored(partition, first + i, pieces[2 * i], pieces[2 * i + 1]) for i in range(count)]
+        if first < first_offset:
+            events = events[first_offset - first :]
+        if events:
+            yield events
+
+
+def next_offsets(connection: psycopg.Connection) -> dict[int, int]:
+    """The next offset of every partition: how many events each holds."""
+    return dict(connection.execute(_sql.offsets).fetchall())
+
+
+def lock_partitions(connection: psycopg.Connection, partitions: list[int]) -> dict[int, int]:
+    """Lock partitions against recording until the transaction ends; returns their next offsets."""
+    return dict(connection.execute(_sql.lock_partitions, (partitions,)).fetchall())

@@ -1,0 +1,47 @@
+"""A recorded event, and the interface of what projects recorded events into tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Protocol
+
+import msgspec
+import psycopg
+
+
+class Recorded(msgspec.Struct, gc=False):
+    """An event at its place in the event store, with what master data said when it was recorded."""
+
+    partition: int
+    offset: int
+    type: str
+    key: str
+    store: str
+    """Empty for master records."""
+    business_date: date | None
+    message: Any
+    enrichment: Any
+    plain: bool
+    """True if no text in the event needs escaping (its raw JSON has no backslash, hence no control character)."""
+
+
+class InlineProjection(Protocol):
+    """Tables that change in the same transaction as the event store; rebuilt from it at will.
+
+    ``apply`` gathers in memory and touches nothing else; ``write`` sends what was gathered, in bulk, and forgets it.
+    """
+
+    tables: Sequence[str]
+
+    def begin(self) -> None:
+        """Forget what an aborted transaction had gathered."""
+        ...
+
+    def apply(self, recorded: Recorded) -> None:
+        """Gather the effects of one event."""
+        ...
+
+    def write(self, connection: psycopg.Connection) -> None:
+        """Write what was gathered, inside the caller's transaction."""
+        ...

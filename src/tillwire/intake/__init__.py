@@ -1,0 +1,1 @@
+"""Intake: accept durably, deduplicate, then validate and enrich what workers record."""

@@ -1,0 +1,126 @@
+"""The door: raw bytes in, prepared events or refusals out. Pure: no database, no clock.
+
+What is refused here is structurally wrong (RFC 9457 problem, with a JSON pointer to the field); what is merely wrong in
+business is accepted and raised as an exception later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+
+from tillwire.events.partitions import partition_of
+from tillwire.intake.sound import first_unsound
+from tillwire.model.event import EVENT_DECODER, key_of, store_of, type_of
+
+
+class Prepared(msgspec.Struct, gc=False):
+    """An event that may be stored: its keys, and its raw bytes untouched."""
+
+    id: str
+    source: str
+    type: str
+    key: str
+    partition: int
+    digest: bytes
+    raw: bytes
+    message: Any
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """Why an event was refused, with a JSON pointer into it."""
+
+    title: str
+    detail: str
+    pointer: str = ""
+    id: str | None = None
+
+
+class BodyRefused(Exception):
+    """The request body as a whole is no list of events."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+_BATCH_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
+_PATH = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
+
+
+def pointer_of(error: msgspec.ValidationError, prefix: str = "") -> tuple[str, str]:
+    """The plain words of a validation error and the JSON pointer of the place it names."""
+    text = str(error)
+    found = _PATH.search(text)
+    if found is None:
+        return text, prefix
+    steps = "".join("/" + (name or index) for name, index in _STEP.findall(found.group(1)))
+    return text[: found.start()], prefix + steps
+
+
+def read_event(raw: bytes) -> Prepared | Refusal:
+    """One event from its raw JSON, or why it is refused."""
+    try:
+        event = EVENT_DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        detail, pointer = pointer_of(error)
+        return Refusal("invalid event", detail, pointer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Refusal("malformed JSON", str(error))
+    except RecursionError:
+        return Refusal("nested too deep", "the event is nested deeper than the limit")
+    message = event.data
+    unsound = first_unsound(message)
+    if unsound is not None:
+        detail = "a number must be finite, below 10^15 and have at most 8 decimals"
+        return Refusal("invalid event data", detail, "/data" + unsound, event.id)
+    if b"\\u0000" in raw:
+        return Refusal("invalid event", "the character U+0000 is not allowed in text", "", event.id)
+    return Prepared(
+        event.id,
+        event.source,
+        type_of(event),
+        key_of(message),
+        partition_of(store_of(message)),
+        hashlib.blake2b(raw, digest_size=16).digest(),
+        raw,
+        message,
+    )
+
+
+def _checked_text(body: bytes) -> None:
+    if body.isascii():
+        return
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        detail = f"the body is not UTF-8: byte 0x{body[error.start]:02x} at position {error.start}"
+        raise BodyRefused(Refusal("wrong encoding", detail)) from error
+
+
+def read_one(body: bytes) -> Prepared | Refusal:
+    """A body of one event (``application/cloudevents+json``). Raises ``BodyRefused`` if it is not UTF-8."""
+    _checked_text(body)
+    return read_event(body)
+
+
+def read_batch(body: bytes, *, most_events: int) -> list[Prepared | Refusal]:
+    """A body of many events (``application/cloudevents-batch+json``), each judged by itself.
+
+    Raises ``BodyRefused`` if the body is no JSON array or has more than ``most_events``.
+    """
+    _checked_text(body)
+    try:
+        raws = _BATCH_DECODER.decode(body)
+    except RecursionError as error:
+        raise BodyRefused(Refusal("nested too deep", "the body is nested deeper than the limit")) from error
+    except msgspec.DecodeError as error:
+        raise BodyRefused(Refusal("malformed batch", f"the body is no JSON array of events: {error}")) from error
+    if len(raws) > most_events:
+        detail = f"{len(raws)} events in one batch; the limit is {most_events}: send several batches"
+        raise BodyRefused(Refusal("batch too large", detail))
+    return [read_event(bytes(raw)) for raw in raws]

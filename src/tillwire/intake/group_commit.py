@@ -1,0 +1,237 @@
+"""Group commit: requests that arrive together share one transaction, so that durability does not cost throughput.
+
+An answer is given only after the commit that holds its event. While one group is being written the next one gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+import psycopg
+import structlog
+
+from tillwire.database import sql
+from tillwire.errors import TransientError
+from tillwire.events import frames
+from tillwire.exceptions.codes import owner_of
+from tillwire.faultpoints import passing
+from tillwire.intake.door import Prepared, read_event
+from tillwire.model.event import business_date_of, store_of
+from tillwire.model.transaction import Transaction
+
+ACCEPTED = "accepted"
+DUPLICATE = "duplicate"
+CONFLICT = "conflict"
+
+_sql = sql.load("tillwire.intake", "intake.sql")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Request:
+    events: list[Prepared]
+    answer: asyncio.Future[list[str]]
+
+
+class _Alone(_Request):
+    """A request that shares no transaction, because one that it shared failed."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one transaction writes: each key once, later occurrences beside it."""
+
+    events: list[Prepared] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+    first: dict[tuple[str, str], int] = field(default_factory=dict)
+    repeats: list[int] = field(default_factory=list)
+
+    def add(self, event: Prepared) -> None:
+        ordinal = len(self.events)
+        self.events.append(event)
+        self.statuses.append(ACCEPTED)
+        if self.first.setdefault((event.key, event.source), ordinal) != ordinal:
+            self.repeats.append(ordinal)
+
+    def parameters(self) -> dict[str, object]:
+        events = self.events
+        ordinals = list(self.first.values())
+        return {
+            "body": frames.pack([event.raw for event in events]),
+            "keys": [events[i].key for i in ordinals],
+            "sources": [events[i].source for i in ordinals],
+            "digests": [events[i].digest for i in ordinals],
+            "ordinals": ordinals,
+            "partitions": [events[i].partition for i in ordinals],
+        }
+
+
+class GroupCommit:
+    """Writes groups of prepared events with ``writers`` connections side by side."""
+
+    def __init__(self, database_url: str, *, writers: int = 2, most_events: int = 1_000) -> None:
+        self._database_url = database_url
+        self._writers = writers
+        self._most_events = most_events
+        self._waiting: deque[_Request] = deque()
+        self._arrived = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start the writers; they connect by themselves, and again whenever the database was away."""
+        self._tasks = [asyncio.create_task(self._write_for_ever()) for _ in range(self._writers)]
+
+    async def stop(self) -> None:
+        """Stop the writers. What waits unwritten is answered with ``TransientError``: it was never acknowledged."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._waiting:
+            self._fail(self._waiting.popleft(), "the hub is stopping")
+
+    async def submit(self, events: list[Prepared]) -> list[str]:
+        """Store the events; one status each (accepted, duplicate, conflict), once they are on disk.
+
+        Raises ``TransientError`` if the database is away; then nothing of this request is stored.
+        """
+        request = _Request(events, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        self._arrived.set()
+        return await request.answer
+
+    @staticmethod
+    def _fail(request: _Request, reason: str) -> None:
+        if not request.answer.done():
+            request.answer.set_exception(TransientError(reason, retry_after_s=1))
+
+    def _fits(self, request: _Request, before: _Request, events: int) -> bool:
+        if isinstance(request, _Alone) or isinstance(before, _Alone):
+            return False
+        return events + len(request.events) <= self._most_events
+
+    async def _next_requests(self) -> list[_Request]:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        taken: list[_Request] = []
+        events = 0
+        while self._waiting and (not taken or self._fits(self._waiting[0], taken[-1], events)):
+            request = self._waiting.popleft()
+            if request.answer.done():  # its caller has gone
+                continue
+            taken.append(request)
+            events += len(request.events)
+        return taken
+
+    async def _write_for_ever(self) -> None:
+        connection: psycopg.AsyncConnection | None = None
+        requests: list[_Request] = []
+        try:
+            while True:
+                requests = await self._next_requests()
+                if not requests:
+                    continue
+                try:
+                    if connection is None or connection.broken:
+                        connection = await psycopg.AsyncConnection.connect(self._database_url, prepare_threshold=0)
+                    await self._write(connection, requests)
+                except psycopg.OperationalError as error:
+                    _log.warning("intake_database_away", error=str(error).strip(), requests=len(requests))
+                    for request in requests:
+                        self._fail(request, "the database is away; nothing of this request is stored")
+                    if connection is not None:
+                        await connection.close()
+                    connection = None
+                except psycopg.Error as error:
+                    # The door should let nothing through that the database refuses. If it did: spare the neighbours.
+                    _log.error("intake_write_failed", error=str(error).strip(), requests=len(requests))
+                    if len(requests) > 1:
+                        self._waiting.extendleft(_Alone(r.events, r.answer) for r in reversed(requests))
+                    else:
+                        self._fail(requests[0], "the event could not be stored")
+        finally:
+            for request in requests:
+                self._fail(request, "the hub is stopping")
+            if connection is not None:
+                await connection.close()
+
+    async def _write(self, connection: psycopg.AsyncConnection, requests: list[_Request]) -> None:
+        group = _Group()
+        for request in requests:
+            for event in request.events:
+                group.add(event)
+        async with connection.transaction() as transaction:
+            fresh = await self._insert(connection, group)
+            if not fresh and CONFLICT not in group.statuses:
+                raise psycopg.Rollback(transaction)  # nothing new: keep no second copy of the bytes
+            passing("intake.before_commit")
+        passing("intake.after_commit")
+        start = 0
+        for request in requests:
+            end = start + len(request.events)
+            if not request.answer.done():
+                request.answer.set_result(group.statuses[start:end])
+            start = end
+
+    async def _insert(self, connection: psycopg.AsyncConnection, group: _Group) -> set[int]:
+        cursor = await connection.execute(_sql.accept, group.parameters())
+        row = await cursor.fetchone()
+        assert row is not None
+        group_id, accepted = row
+        fresh = set(accepted or ())
+        doubtful = [i for i in group.first.values() if i not in fresh] + group.repeats
+        if doubtful:
+            await self._judge(connection, group, group_id, doubtful)
+        return fresh
+
+    async def _judge(
+        self, connection: psycopg.AsyncConnection, group: _Group, group_id: int, doubtful: list[int]
+    ) -> None:
+        """Tell duplicates from conflicts among events whose key was there already."""
+        keys = {(group.events[i].key, group.events[i].source) for i in doubtful}
+        parameters = {"keys": [key for key, _ in keys], "sources": [source for _, source in keys]}
+        cursor = await connection.execute(_sql.known, parameters)
+        known = {(key, source): (digest, gid, ordinal) async for key, source, digest, ordinal, gid in cursor}
+        for i in doubtful:
+            event = group.events[i]
+            digest, stored_in, ordinal = known[(event.key, event.source)]
+            group.statuses[i] = DUPLICATE
+            if bytes(digest) == event.digest or await self._same(connection, event, stored_in, ordinal):
+                continue
+            group.statuses[i] = CONFLICT
+            await connection.execute(_sql.raise_conflict, _conflict(event, group_id, i))
+
+    @staticmethod
+    async def _same(connection: psycopg.AsyncConnection, event: Prepared, group_id: int, ordinal: int) -> bool:
+        """True if the stored event says the same in other words (spaces, order of fields, "1.0" for "1.00")."""
+        cursor = await connection.execute(_sql.group_body, (group_id,))
+        row = await cursor.fetchone()
+        assert row is not None
+        stored = read_event(frames.unpack(bytes(row[0]))[ordinal])
+        return isinstance(stored, Prepared) and stored.type == event.type and stored.message == event.message
+
+
+def _conflict(event: Prepared, group_id: int, ordinal: int) -> dict[str, object]:
+    message = "the same key came again with other content; the first stays recorded, this one has no effect"
+    transaction = event.message if isinstance(event.message, Transaction) else None
+    fault = {"code": "duplicate_conflict", "message": message, "pointer": ""}
+    return {
+        "code": "duplicate_conflict",
+        "owner": owner_of("duplicate_conflict"),
+        "message": message,
+        "faults": msgspec.json.encode([fault]).decode(),
+        "event_type": event.type,
+        "source": event.source,
+        "key": event.key,
+        "store": store_of(event.message),
+        "register": getattr(event.message, "register", None),
+        "business_date": business_date_of(event.message),
+        "amount": transaction.total if transaction else None,
+        "currency": transaction.currency if transaction else None,
+        "group_id": group_id,
+        "ordinal": ordinal,
+        "digest": event.digest,
+    }

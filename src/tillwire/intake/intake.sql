@@ -1,0 +1,45 @@
+-- name: accept
+-- One round trip: the group's raw bytes, the keys that are new, and their place in the workers' queue.
+-- Keys go in sorted, so that two groups with the same keys wait for each other and never deadlock.
+WITH stored AS (
+    INSERT INTO intake_group (body) VALUES (%(body)b) RETURNING group_id
+), fresh AS (
+    INSERT INTO intake (key, source, digest, group_id, ordinal)
+    SELECT e.key, e.source, e.digest, stored.group_id, e.ordinal
+    FROM stored,
+         unnest(%(keys)b::text[], %(sources)b::text[], %(digests)b::bytea[], %(ordinals)b::int4[])
+             AS e (key, source, digest, ordinal)
+    ORDER BY e.key, e.source
+    ON CONFLICT DO NOTHING
+    RETURNING group_id, ordinal
+), queued AS (
+    INSERT INTO intake_queue (partition, group_id, ordinals)
+    SELECT p.partition, f.group_id, array_agg(f.ordinal ORDER BY f.ordinal)
+    FROM fresh f
+    JOIN unnest(%(ordinals)b::int4[], %(partitions)b::int2[]) AS p (ordinal, partition) USING (ordinal)
+    GROUP BY p.partition, f.group_id
+)
+SELECT stored.group_id, (SELECT array_agg(ordinal) FROM fresh) FROM stored
+
+-- name: known
+SELECT i.key, i.source, i.digest, i.ordinal, i.group_id
+FROM unnest(%(keys)b::text[], %(sources)b::text[]) AS k (key, source)
+JOIN intake i USING (key, source)
+
+-- name: group_body
+SELECT body FROM intake_group WHERE group_id = %s
+
+-- name: raise_conflict
+INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
+                       amount, currency, group_id, ordinal, digest)
+VALUES (%(code)s, %(owner)s, %(message)s, '', %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s, %(register)s,
+        %(business_date)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s, %(digest)s)
+ON CONFLICT DO NOTHING
+
+-- name: backlog
+-- Events that wait for a worker; counting stops at the limit, so that a long queue costs no more than that.
+SELECT coalesce(sum(events), 0)
+FROM (SELECT cardinality(ordinals) AS events FROM intake_queue LIMIT %s) AS waiting
+
+-- name: client_keys
+SELECT key_digest, name FROM api_client WHERE revoked_at IS NULL

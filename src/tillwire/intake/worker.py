@@ -1,0 +1,196 @@
+"""The worker: takes accepted events from the queue, checks and enriches them, and records them with all inline effects.
+
+One transaction per batch: claim partitions, append to the event store, project, raise exceptions, clear the queue. A
+worker killed anywhere leaves nothing half done. A batch that fails is bisected until the poison stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+
+from tillwire import clock
+from tillwire.database import sql
+from tillwire.events import frames
+from tillwire.events.log import Append
+from tillwire.events.partitions import MASTER_PARTITION
+from tillwire.events.recorded import InlineProjection
+from tillwire.faultpoints import passing
+from tillwire.intake.faulty import exception_row, failed_processing
+from tillwire.intake.rules import Auditor, Enrichment, Fault, Policy
+from tillwire.masterdata.snapshot import Snapshot
+from tillwire.model.event import EVENT_DECODER, MASTER_TYPES, type_of
+
+_sql = sql.load("tillwire.intake", "worker.sql")
+_log = structlog.get_logger(__name__)
+
+_NOTHING = Enrichment()
+
+
+class Item(msgspec.Struct, gc=False):
+    """One accepted event on its way: where its raw bytes are, and what came of it."""
+
+    partition: int
+    group_id: int
+    ordinal: int
+    raw: bytes
+    retry: bool
+    event: Any = None
+    enrichment: Enrichment = _NOTHING
+    faults: list[Fault] = []
+
+
+class Claim(msgspec.Struct):
+    """What one transaction works on."""
+
+    offsets: dict[int, int]
+    queue_rows: list[tuple[int, int, bool]]
+    items: list[Item]
+
+
+class Worker:
+    """Works batches on one connection. ``projections`` are applied in order, in the append's transaction."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        projections: Sequence[InlineProjection],
+        policy: Policy,
+        *,
+        most_events: int = 1_000,
+        most_partitions: int = 8,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        self._connection = connection
+        self._projections = projections
+        self._master = Snapshot()
+        self._auditor = Auditor(self._master, policy)
+        self._most_events = most_events
+        self._most_partitions = most_partitions
+        self._now = now
+
+    def work_once(self) -> int:
+        """Record one batch; returns how many events were taken off the queue, 0 if none waited.
+
+        Raises ``psycopg.OperationalError`` if the database is away: connect again and go on.
+        """
+        try:
+            with self._connection.transaction():
+                claim = self._claim()
+                if claim is None:
+                    return 0
+                self._record(claim.offsets, claim.items)
+                self._finish(claim)
+                passing("worker.before_commit")
+            passing("worker.after_commit")
+        except psycopg.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, one event must not stop its neighbours
+            _log.warning("batch_failed", error=str(error), reaction="bisecting")
+            return self._work_bisecting()
+        return len(claim.items)
+
+    def _work_bisecting(self) -> int:
+        """The same, but with savepoints: halves that fail are halved again, until what fails stands alone."""
+        with self._connection.transaction():
+            claim = self._claim()
+            if claim is None:
+                return 0
+            self._record_bisecting(claim.offsets, claim.items)
+            self._finish(claim)
+        return len(claim.items)
+
+    def _record_bisecting(self, offsets: dict[int, int], items: list[Item]) -> None:
+        before = dict(offsets)
+        try:
+            with self._connection.transaction():
+                self._record(offsets, items)
+        except psycopg.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - isolated, then raised as an exception of its own
+            offsets.update(before)
+            if len(items) == 1:
+                _log.error("event_failed", error=str(error), group_id=items[0].group_id, ordinal=items[0].ordinal)
+                self._raise(items[0], [failed_processing(error)])
+                return
+            half = len(items) // 2
+            self._record_bisecting(offsets, items[:half])
+            self._record_bisecting(offsets, items[half:])
+
+    def _claim(self) -> Claim | None:
+        connection = self._connection
+        claimed = connection.execute(_sql.claim, {"most": self._most_partitions}).fetchall()
+        if not claimed:
+            return None
+        offsets: dict[int, int] = dict(claimed)
+        parameters = {"partitions": list(offsets), "most": self._most_events}
+        rows = connection.execute(_sql.take, parameters, binary=True).fetchall()
+        passing("worker.after_claim")
+        bodies: dict[int, list[bytes]] = {}
+        items: list[Item] = []
+        for partition, group_id, ordinals, retry, body in rows:
+            if group_id not in bodies:
+                bodies[group_id] = frames.unpack(body)
+            pieces = bodies[group_id]
+            items += [Item(partition, group_id, ordinal, pieces[ordinal], retry) for ordinal in ordinals]
+        return Claim(offsets, [(partition, group_id, retry) for partition, group_id, _, retry, _ in rows], items)
+
+    def _refresh_master(self) -> None:
+        row = self._connection.execute(_sql.master_offset).fetchone()
+        assert row is not None
+        self._master.refresh(self._connection, row[0])
+
+    def _record(self, offsets: dict[int, int], items: list[Item]) -> None:
+        """Check, append and project a batch. Business faults become exceptions; anything else raises."""
+        if any(item.partition != MASTER_PARTITION for item in items):
+            self._refresh_master()
+        for projection in self._projections:
+            projection.begin()
+        append = Append(offsets)
+        today = self._now().date()
+        faulty: list[Item] = []
+        retried: list[Item] = []
+        for item in items:
+            item.event = event = EVENT_DECODER.decode(item.raw)
+            if type_of(event) not in MASTER_TYPES:
+                item.faults, item.enrichment = self._auditor.check(event.data, today)
+                if item.faults:
+                    faulty.append(item)
+                    continue
+            if item.retry:
+                retried.append(item)
+            recorded = append.add(
+                event,
+                item.raw,
+                item.enrichment,
+                partition=item.partition,
+                group_id=item.group_id,
+                ordinal=item.ordinal,
+            )
+            for projection in self._projections:
+                projection.apply(recorded)
+        append.write(self._connection)
+        passing("worker.between_copies")
+        for projection in self._projections:
+            projection.write(self._connection)
+        for item in faulty:
+            self._raise(item, item.faults)
+        if retried:
+            parameters = {"groups": [i.group_id for i in retried], "ordinals": [i.ordinal for i in retried]}
+            self._connection.execute(_sql.resolve, parameters)
+
+    def _raise(self, item: Item, faults: list[Fault]) -> None:
+        self._connection.execute(_sql.raise_exceptions, exception_row(item.raw, item.group_id, item.ordinal, faults))
+
+    def _finish(self, claim: Claim) -> None:
+        parameters = {
+            "partitions": [partition for partition, _, _ in claim.queue_rows],
+            "groups": [group_id for _, group_id, _ in claim.queue_rows],
+            "retries": [retry for _, _, retry in claim.queue_rows],
+        }
+        self._connection.execute(_sql.done, parameters)

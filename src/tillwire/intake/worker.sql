@@ -1,0 +1,54 @@
+-- name: claim
+-- Partitions with work that no other worker holds, the longest waiting first. The lock is held to the commit: it gives
+-- out dense offsets, and a worker that dies lets go of it at once. What was accepted after a master record waits for it.
+SELECT p.partition, p.next_offset
+FROM event_partition p
+JOIN LATERAL (
+    SELECT q.group_id FROM intake_queue q WHERE q.partition = p.partition ORDER BY q.group_id LIMIT 1
+) AS oldest ON true
+WHERE p.partition = 0
+   OR oldest.group_id < coalesce((SELECT min(group_id) FROM intake_queue WHERE partition = 0), 9223372036854775807)
+ORDER BY oldest.group_id
+LIMIT %(most)s
+FOR UPDATE OF p SKIP LOCKED
+
+-- name: master_offset
+SELECT next_offset FROM event_partition WHERE partition = 0
+
+-- name: take
+-- What waits in the claimed partitions, oldest first, up to about so many events.
+SELECT w.partition, w.group_id, w.ordinals, w.retry, g.body
+FROM (
+    SELECT q.partition, q.group_id, q.ordinals, q.retry,
+           sum(cardinality(q.ordinals)) OVER (ORDER BY q.group_id, q.partition, q.retry)
+               - cardinality(q.ordinals) AS before
+    FROM (
+        SELECT * FROM intake_queue
+        WHERE partition = ANY(%(partitions)b::int2[])
+          AND (partition = 0 OR group_id < coalesce(
+                  (SELECT min(group_id) FROM intake_queue WHERE partition = 0), 9223372036854775807))
+        ORDER BY group_id LIMIT %(most)s
+    ) AS q
+) AS w
+JOIN intake_group g USING (group_id)
+WHERE w.before < %(most)s
+ORDER BY w.group_id, w.partition, w.retry
+
+-- name: done
+DELETE FROM intake_queue
+USING unnest(%(partitions)b::int2[], %(groups)b::int8[], %(retries)b::bool[]) AS d (partition, group_id, retry)
+WHERE intake_queue.partition = d.partition AND intake_queue.group_id = d.group_id AND intake_queue.retry = d.retry
+
+-- name: raise_exceptions
+INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
+                       amount, currency, group_id, ordinal)
+VALUES (%(code)s, %(owner)s, %(message)s, %(pointer)s, %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s,
+        %(register)s, %(business_date)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s)
+ON CONFLICT (group_id, ordinal) DO UPDATE
+SET code = excluded.code, owner = excluded.owner, message = excluded.message, pointer = excluded.pointer,
+    faults = excluded.faults, state = 'open', attempts = exception.attempts + 1
+
+-- name: resolve
+UPDATE exception SET state = 'resolved', resolved_at = clock_timestamp()
+FROM unnest(%(groups)b::int8[], %(ordinals)b::int4[]) AS r (group_id, ordinal)
+WHERE exception.group_id = r.group_id AND exception.ordinal = r.ordinal AND exception.state = 'retrying'

@@ -1,0 +1,1 @@
+"""Inventory: append-only stock movements and the balance per store and item."""

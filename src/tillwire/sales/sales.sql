@@ -1,0 +1,37 @@
+-- name: copy_sales
+COPY sale (store, business_date, partition, event_offset, register, sequence, kind, currency, total, tax, discount)
+FROM STDIN
+
+-- name: copy_entries
+COPY ledger_entry (store, business_date, event_offset, component, code, currency, amount) FROM STDIN
+
+-- name: add_completeness
+INSERT INTO completeness (store, register, business_date, recorded, selling, amount, currency, sequences)
+SELECT * FROM unnest(%(stores)b::text[], %(registers)b::text[], %(dates)b::date[], %(recorded)b::int8[],
+                     %(selling)b::int8[], %(amounts)s::numeric[], %(currencies)b::text[],
+                     %(sequences)s::int8multirange[])
+ON CONFLICT (store, register, business_date) DO UPDATE
+SET recorded = completeness.recorded + excluded.recorded,
+    selling = completeness.selling + excluded.selling,
+    amount = completeness.amount + excluded.amount,
+    sequences = completeness.sequences + excluded.sequences
+
+-- name: add_till_close
+INSERT INTO till_close (store, business_date, register, shift, event_offset, currency, transactions, amount, over_short)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+
+-- name: open_day
+INSERT INTO store_day (store, business_date, opened_offset) VALUES (%s, %s, %s)
+ON CONFLICT (store, business_date) DO UPDATE SET opened_offset = excluded.opened_offset
+
+-- name: close_day
+INSERT INTO store_day (store, business_date, closed_offset, currency, transactions, amount)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (store, business_date) DO UPDATE
+SET closed_offset = excluded.closed_offset, currency = excluded.currency,
+    transactions = excluded.transactions, amount = excluded.amount
+
+-- name: add_notes
+INSERT INTO rule_note (store, business_date, rule, lines)
+SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(rules)b::text[], %(lines)b::int8[])
+ON CONFLICT (store, business_date, rule) DO UPDATE SET lines = rule_note.lines + excluded.lines
