@@ -39,4 +39,4 @@ UPDATE projection_position SET next_offset = %(next_offset)s
 WHERE projection = %(projection)s AND partition = %(partition)s
 
 -- name: reset_positions
-DELETE FROM projection_position WHERE projection = %s
+UPDATE projection_position SET next_offset = 0 WHERE projection = %s

@@ -26,8 +26,6 @@ def pack(pieces: Sequence[bytes]) -> bytes:
 def unpack(packed: bytes) -> list[bytes]:
     """What ``pack`` was given. Raises ``ValueError`` on damaged content."""
     try:
-        return _decoder.decode(
-            zstandard.ZstdDecompressor().decompress(packed, max_output_size=LARGEST_GROUP_BYTES)
-        )
+        return _decoder.decode(zstandard.ZstdDecompressor().decompress(packed, max_output_size=LARGEST_GROUP_BYTES))
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
         raise ValueError(f"a stored frame is damaged: {error}") from error

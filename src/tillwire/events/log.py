@@ -55,10 +55,7 @@ class Append:
             with connection.cursor() as cursor:
                 cursor.executemany(
                     _sql.add_chunk,
-                    [
-                        (p, self._starts[p], len(self._bodies[p]) // 2, frames.pack(self._bodies[p]))
-                        for p in moved
-                    ],
+                    [(p, self._starts[p], len(self._bodies[p]) // 2, frames.pack(self._bodies[p])) for p in moved],
                 )
                 parameters = {"partitions": moved, "offsets": [self.offsets[p] for p in moved]}
                 cursor.execute(_sql.advance, parameters)

@@ -35,7 +35,7 @@ def _identity(raw: bytes) -> dict[str, object]:
     try:
         event = EVENT_DECODER.decode(raw)
     except msgspec.DecodeError:
-        unknown = dict.fromkeys(("store", "register", "business_date", "amount", "currency"))
+        unknown = dict.fromkeys(("store", "register", "business_date", "kind", "amount", "currency"))
         return {"event_type": "unreadable", "source": "", "key": "", **unknown}
     message = event.data
     transaction = message if isinstance(message, Transaction) else None
@@ -46,6 +46,7 @@ def _identity(raw: bytes) -> dict[str, object]:
         "store": store_of(message),
         "register": getattr(message, "register", None),
         "business_date": business_date_of(message),
+        "kind": transaction.kind.value if transaction else None,
         "amount": transaction.total if transaction else None,
         "currency": transaction.currency if transaction else None,
     }

@@ -229,6 +229,7 @@ def _conflict(event: Prepared, group_id: int, ordinal: int) -> dict[str, object]
         "store": store_of(event.message),
         "register": getattr(event.message, "register", None),
         "business_date": business_date_of(event.message),
+        "kind": transaction.kind.value if transaction else None,
         "amount": transaction.total if transaction else None,
         "currency": transaction.currency if transaction else None,
         "group_id": group_id,

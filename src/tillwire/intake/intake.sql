@@ -31,9 +31,9 @@ SELECT body FROM intake_group WHERE group_id = %s
 
 -- name: raise_conflict
 INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
-                       amount, currency, group_id, ordinal, digest)
+                       kind, amount, currency, group_id, ordinal, digest)
 VALUES (%(code)s, %(owner)s, %(message)s, '', %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s, %(register)s,
-        %(business_date)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s, %(digest)s)
+        %(business_date)s, %(kind)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s, %(digest)s)
 ON CONFLICT DO NOTHING
 
 -- name: backlog
@@ -41,5 +41,3 @@ ON CONFLICT DO NOTHING
 SELECT coalesce(sum(events), 0)
 FROM (SELECT cardinality(ordinals) AS events FROM intake_queue LIMIT %s) AS waiting
 
--- name: client_keys
-SELECT key_digest, name FROM api_client WHERE revoked_at IS NULL

@@ -17,7 +17,6 @@ from tillwire.model.stock import StockMovement
 from tillwire.model.till import DayClosed, DayOpened, TillClosed, TillOpened
 from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, Line, LineKind, Transaction
 
-
 ZERO_QUANTITY = "zero_quantity"
 ZERO_AMOUNT = "zero_amount"
 UNIT_CONVERTED = "unit_converted"
@@ -84,8 +83,10 @@ class Auditor:
         raise TypeError(f"no rules for {type(message).__name__}")
 
     def _head(
-        self, message: Transaction | StockMovement | TillOpened | TillClosed | DayOpened | DayClosed,
-        today: date, faults: list[Fault],
+        self,
+        message: Transaction | StockMovement | TillOpened | TillClosed | DayOpened | DayClosed,
+        today: date,
+        faults: list[Fault],
     ) -> str:
         """Store, register, currency, business date: what all messages of a store share. Returns the company."""
         store = self.master.stores.get(message.store)
@@ -272,5 +273,3 @@ def _precision_faults(tx: Transaction) -> list[Fault]:
         for pointer, amount in amounts
         if _decimals(amount) > most
     ]
-
-

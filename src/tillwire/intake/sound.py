@@ -62,5 +62,3 @@ def first_unsound(message: Any) -> str | None:
         if not is_sound(number):
             return pointer
     return None
-
-

@@ -41,9 +41,9 @@ WHERE intake_queue.partition = d.partition AND intake_queue.group_id = d.group_i
 
 -- name: raise_exceptions
 INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
-                       amount, currency, group_id, ordinal)
+                       kind, amount, currency, group_id, ordinal)
 VALUES (%(code)s, %(owner)s, %(message)s, %(pointer)s, %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s,
-        %(register)s, %(business_date)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s)
+        %(register)s, %(business_date)s, %(kind)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s)
 ON CONFLICT (group_id, ordinal) DO UPDATE
 SET code = excluded.code, owner = excluded.owner, message = excluded.message, pointer = excluded.pointer,
     faults = excluded.faults, state = 'open', attempts = exception.attempts + 1

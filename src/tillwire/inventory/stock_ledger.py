@@ -6,6 +6,7 @@ is converted by the factor that master data gave when the event was recorded. Ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import psycopg
@@ -23,7 +24,7 @@ _sql = sql.load("tillwire.inventory", "inventory.sql")
 class StockLedger:
     """Gathers movements and adds them up per store and item."""
 
-    tables = ("stock_movement", "stock_balance")
+    tables: Sequence[str] = ("stock_movement", "stock_balance")
 
     def __init__(self) -> None:
         self.begin()

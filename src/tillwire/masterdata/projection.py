@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import psycopg
 
@@ -16,7 +18,7 @@ _sql = sql.load("tillwire.masterdata", "masterdata.sql")
 class MasterRecords:
     """Gathers master records, the newest revision of each within the batch."""
 
-    tables = ("master_record",)
+    tables: Sequence[str] = ("master_record",)
 
     def __init__(self) -> None:
         self.begin()

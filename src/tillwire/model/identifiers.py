@@ -47,9 +47,7 @@ def _unix_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def uuid7(
-    *, unix_ms: Callable[[], int] = _unix_ms, random_bits: Callable[[int], int] = secrets.randbits
-) -> uuid.UUID:
+def uuid7(*, unix_ms: Callable[[], int] = _unix_ms, random_bits: Callable[[int], int] = secrets.randbits) -> uuid.UUID:
     """A time-ordered UUID of version 7. Time and randomness are seams, so that a seeded run repeats."""
     value = (unix_ms() & ((1 << 48) - 1)) << 80
     value |= 0x7 << 76 | random_bits(12) << 64

@@ -40,3 +40,24 @@ def message_schema(event_type: str) -> dict[str, Any]:
         "$id": f"/v1/schemas/{event_type}",
         **_decimals_as_text(schema),
     }
+
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[^\x00-\x1f\x7f]+$"}
+
+
+def envelope_schema(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a whole event: CloudEvents 1.0 context attributes around ``data``."""
+    optional = {"subject": _TEXT, "datacontenttype": _TEXT, "dataschema": _TEXT, "correlationid": _TEXT}
+    return {
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": _TEXT,
+            "source": _TEXT,
+            "type": {"const": event_type},
+            "time": {"type": "string", "format": "date-time"},
+            **optional,
+            "data": data,
+        },
+    }

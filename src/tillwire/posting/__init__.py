@@ -1,0 +1,1 @@
+"""Posting: journals from the subledger, and their dispatch to the ERP, exactly once."""

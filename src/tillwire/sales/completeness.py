@@ -5,6 +5,7 @@ Sequence numbers are kept as a multirange, whatever order they come in: its hole
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -33,7 +34,7 @@ class _Counter:
 class Completeness:
     """Gathers counts and amounts per register and day, control totals, and the notes of rules."""
 
-    tables = ("completeness", "till_close", "store_day", "rule_note")
+    tables: Sequence[str] = ("completeness", "till_close", "store_day", "rule_note")
 
     def __init__(self) -> None:
         self.begin()
@@ -55,16 +56,31 @@ class Completeness:
             over_short = sum((tender.counted - tender.calculated for tender in message.tenders), ZERO)
             totals = message.totals
             self._tills.append(
-                (message.store, message.business_date, message.register, message.shift, recorded.offset)
-                + (message.currency, totals.transactions, totals.amount, over_short)
+                (
+                    message.store,
+                    message.business_date,
+                    message.register,
+                    message.shift,
+                    recorded.offset,
+                    message.currency,
+                    totals.transactions,
+                    totals.amount,
+                    over_short,
+                )
             )
         elif isinstance(message, DayOpened):
             self._opened.append((message.store, message.business_date, recorded.offset))
         elif isinstance(message, DayClosed):
             totals = message.totals
             self._closed.append(
-                (message.store, message.business_date, recorded.offset)
-                + (message.currency, totals.transactions, totals.amount)
+                (
+                    message.store,
+                    message.business_date,
+                    recorded.offset,
+                    message.currency,
+                    totals.transactions,
+                    totals.amount,
+                )
             )
         if recorded.enrichment.notes:
             for rule, lines in recorded.enrichment.notes.items():

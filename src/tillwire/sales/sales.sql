@@ -35,3 +35,16 @@ SET closed_offset = excluded.closed_offset, currency = excluded.currency,
 INSERT INTO rule_note (store, business_date, rule, lines)
 SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(rules)b::text[], %(lines)b::int8[])
 ON CONFLICT (store, business_date, rule) DO UPDATE SET lines = rule_note.lines + excluded.lines
+
+-- name: mark_due
+INSERT INTO posting_due (store, business_date, last_offset)
+SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(offsets)b::int8[])
+ON CONFLICT (store, business_date) DO UPDATE SET last_offset = greatest(posting_due.last_offset, excluded.last_offset)
+
+-- name: add_hours
+INSERT INTO hourly_sales (store, business_date, hour, currency, transactions, amount)
+SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(hours)b::int2[], %(currencies)b::text[],
+                     %(transactions)b::int8[], %(amounts)s::numeric[])
+ON CONFLICT (store, business_date, hour, currency) DO UPDATE
+SET transactions = hourly_sales.transactions + excluded.transactions,
+    amount = hourly_sales.amount + excluded.amount

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 import psycopg
 
 from tillwire.database import sql
@@ -17,15 +20,18 @@ _sql = sql.load("tillwire.sales", "sales.sql")
 class Subledger:
     """Gathers transactions and till differences as rows."""
 
-    tables = ("sale", "ledger_entry")
+    tables: Sequence[str] = ("sale", "ledger_entry")
 
-    def __init__(self) -> None:
+    def __init__(self, *, mark_due: bool = True) -> None:
+        """``mark_due`` is off in a replay: posting is a state, and a replay posts nothing."""
+        self._mark_due = mark_due
         self.begin()
 
     def begin(self) -> None:
         """Forget what was gathered."""
         self._sales: list[str] = []
         self._entries: list[str] = []
+        self._due: dict[tuple[str, date], int] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Gather a transaction, or a till close with its over and short."""
@@ -35,6 +41,9 @@ class Subledger:
         elif isinstance(message, TillClosed):
             head = f"{escaped(message.store)}\t{message.business_date}\t{recorded.offset}\t"
             self._add(head, message.currency, till_entries(message), plain=False)
+        else:
+            return
+        self._due[(message.store, message.business_date)] = recorded.offset
 
     def _transaction(self, recorded: Recorded, tx: Transaction) -> None:
         plain = recorded.plain
@@ -57,4 +66,12 @@ class Subledger:
         """Copy the rows."""
         copy_rows(connection, _sql.copy_sales, self._sales)
         copy_rows(connection, _sql.copy_entries, self._entries)
+        if self._due and self._mark_due:
+            places = sorted(self._due)
+            parameters = {
+                "stores": [store for store, _ in places],
+                "dates": [day for _, day in places],
+                "offsets": [self._due[place] for place in places],
+            }
+            connection.execute(_sql.mark_due, parameters)
         self.begin()

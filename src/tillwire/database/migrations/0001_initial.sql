@@ -41,6 +41,7 @@ CREATE TABLE exception (
     store         text,
     register      text,
     business_date date,
+    kind          text,                  -- of a transaction
     amount        numeric,               -- money at risk, in currency
     currency      text,
     group_id      bigint NOT NULL,
@@ -227,6 +228,7 @@ CREATE TABLE journal (
     built_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at           timestamptz,
     posted_at         timestamptz,
+    confirmed_at      timestamptz,           -- when the ERP's own books were read back and said the same
     UNIQUE (store, business_date, from_offset)
 );
 CREATE INDEX journal_to_dispatch ON journal (next_attempt_at) WHERE state IN ('built', 'sent', 'unknown');
@@ -248,6 +250,23 @@ CREATE TABLE posting_cursor (
     business_date date NOT NULL,
     next_offset   bigint NOT NULL,
     PRIMARY KEY (store, business_date)
+);
+
+-- Store days with entries that are in no journal yet. Whoever records entries locks the row until its commit, so that a
+-- day is never taken off while something is being added to it.
+CREATE TABLE posting_due (
+    store         text NOT NULL,
+    business_date date NOT NULL,
+    last_offset   bigint NOT NULL,
+    PRIMARY KEY (store, business_date)
+) WITH (fillfactor = 50);
+
+-- Every call to an ERP that failed, as the dispatcher saw it: for proof, and for the figures operations run on.
+CREATE TABLE erp_incident (
+    incident_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    kind        text NOT NULL,           -- unavailable, rate_limited, outcome_unknown, authentication
+    detail      text NOT NULL
 );
 
 -- ---------------------------------------------------------------- who may call

@@ -1,0 +1,57 @@
+"""The one place that wires implementations together: which projections there are, which connector speaks to the ERP."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tillwire.config import Rules, Settings
+from tillwire.connectors.erp import ErpConnector
+from tillwire.errors import ConfigurationError
+from tillwire.events.follow import AsyncProjection
+from tillwire.events.recorded import InlineProjection
+from tillwire.intake.rules import Policy
+from tillwire.inventory.stock_ledger import StockLedger
+from tillwire.masterdata.projection import MasterRecords
+from tillwire.posting.accounts import AccountBook
+from tillwire.sales.completeness import Completeness
+from tillwire.sales.hourly import HourlySales
+from tillwire.sales.subledger import Subledger
+
+
+def inline_projections(*, replay: bool = False) -> list[InlineProjection]:
+    """What is recorded with every event, in its transaction. A replay fills tables and starts nothing."""
+    return [MasterRecords(), Subledger(mark_due=not replay), StockLedger(), Completeness()]
+
+
+def async_projections() -> list[AsyncProjection]:
+    """What follows the event store at its own pace."""
+    return [HourlySales()]
+
+
+def policy(rules: Rules) -> Policy:
+    """Tolerances of the validation rules."""
+    return Policy(
+        extension_tolerance_units=rules.extension_tolerance_units,
+        total_tolerance_units=rules.total_tolerance_units,
+        future_days=rules.future_days,
+        past_days=rules.past_days,
+    )
+
+
+def account_book(settings: Settings) -> AccountBook:
+    """The mapping of components to accounts."""
+    return AccountBook(settings.posting.accounts, settings.posting.suspense_account)
+
+
+def erp_connector(settings: Settings) -> ErpConnector:
+    """The connector of the configured ERP. Raises ``ConfigurationError`` if none is configured."""
+    if settings.erp.kind == "tryton":
+        from tillwire.connectors.tryton.connector import TrytonConnector
+        from tillwire.connectors.tryton.settings import TrytonSettings
+
+        try:
+            own = msgspec.convert(settings.erp.settings, TrytonSettings, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"erp.settings: {error}") from error
+        return TrytonConnector(own)
+    raise ConfigurationError("no ERP is configured: set erp.kind and its section")

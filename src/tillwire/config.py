@@ -1,0 +1,200 @@
+"""Settings: ``tillwire.toml`` and the environment, as typed structs. Every field has a default; unknown names are errors.
+
+The environment overrides the file: ``TILLWIRE_DATABASE_URL``, ``TILLWIRE_NATS_URL``, ``TILLWIRE_HTTP_PORT`` and so on
+(section and name in capitals). Secrets belong there, not in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tillwire.errors import ConfigurationError
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The API."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8400
+    api_keys: Literal["required", "off"] = "required"
+    """``off`` is for trying things out, and allowed only while ``host`` is a loopback address."""
+    most_body_bytes: Positive = 10 * 1024 * 1024
+    most_batch_events: Positive = 1_000
+    backlog_limit: Positive = 200_000
+    """Events that may wait for a worker before new ones are answered 503."""
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The workers that record events."""
+
+    processes: Positive = 2
+    """How many ``tillwire up`` starts."""
+    most_events: Positive = 1_000
+    """Events in one transaction."""
+    idle_ms: Positive = 20
+    """How long a worker that found nothing waits before it looks again."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tolerances of the validation rules, in minor units of the transaction's currency."""
+
+    extension_tolerance_units: Decimal = Decimal(1)
+    total_tolerance_units: Decimal = Decimal(0)
+    future_days: Positive = 1
+    past_days: Positive = 3660
+
+
+class Relay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Publication on the backbone."""
+
+    stream: str = "RETAIL"
+    subject_prefix: str = "retail"
+    replicas: Positive = 1
+    idle_ms: Positive = 50
+
+
+class AccountRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which account a component of the subledger goes to. The first rule that matches counts; ``*`` matches all."""
+
+    component: str
+    account: str
+    code: str = "*"
+
+
+DEFAULT_ACCOUNTS = tuple(
+    AccountRule(component=component, code=code, account=account)
+    for component, code, account in (
+        ("revenue", "*", "4000"),
+        ("discount", "*", "4900"),
+        ("tax", "*", "2200"),
+        ("tender", "cash", "1010"),
+        ("tender", "gift_card", "2300"),
+        ("tender", "*", "1020"),
+        ("liability", "gift_card", "2300"),
+        ("liability", "*", "2310"),
+        ("cash_movement", "*", "1015"),
+        ("rounding", "*", "6900"),
+        ("over_short", "*", "6910"),
+    )
+)
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Journals and their dispatch."""
+
+    mode: Literal["summary", "transaction"] = "summary"
+    """One journal per store and business date, or one per transaction."""
+    accounts: tuple[AccountRule, ...] = DEFAULT_ACCOUNTS
+    suspense_account: str = "1999"
+    """Where a component goes that no rule maps: it never blocks the close, and stays visible."""
+    settle_s: float = 120.0
+    """After a lost reply, how long a journal that the ERP does not show is left alone before it is sent again: the
+    longest time the ERP may still be working on a request whose sender has gone."""
+    batch_journals: Positive = 50
+    """Journals sent to the ERP in one call."""
+    idle_ms: Positive = 200
+    limit_per_min: Positive = 600
+    """Calls to the ERP per minute."""
+    retry_first_s: float = 0.5
+    retry_most_s: float = 60.0
+
+
+class Erp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which ERP the journals go to. ``settings`` are the connector's own; its reference says which there are."""
+
+    kind: Literal["none", "tryton"] = "none"
+    settings: dict[str, Any] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    database_url: str = ""
+    """A PostgreSQL of yours; empty: ``tillwire up`` starts one."""
+    nats_url: str = ""
+    """A NATS server of yours, with JetStream; empty: ``tillwire up`` starts one."""
+    http: Http = Http()
+    work: Work = Work()
+    rules: Rules = Rules()
+    relay: Relay = Relay()
+    posting: Posting = Posting()
+    erp: Erp = Erp()
+
+
+def _overrides(environment: Mapping[str, str], kind: type, prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = f"{prefix}_{field.name.upper()}"
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            inner = _overrides(environment, field.type, name)
+            if inner:
+                found[field.name] = inner
+        elif name in environment:
+            found[field.name] = environment[name]
+        elif field.name == "settings":
+            start = name + "_"
+            inner = {key[len(start) :].lower(): value for key, value in environment.items() if key.startswith(start)}
+            if inner:
+                found[field.name] = inner
+    return found
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        inner = merged.get(key)
+        merged[key] = _merge(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
+    return merged
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a file (``tillwire.toml`` here if there is one) and the environment.
+
+    Raises ``ConfigurationError`` that names the field, if something is unknown or has the wrong type.
+    """
+    environment = os.environ if environment is None else environment
+    if "TILLWIRE_SETTINGS" in environment:  # from `tillwire up` to its processes: whole and checked already
+        return msgspec.json.decode(Path(environment["TILLWIRE_SETTINGS"]).read_bytes(), type=Settings)
+    if path is None:
+        named = environment.get("TILLWIRE_CONFIG")
+        path = Path(named) if named else Path("tillwire.toml")
+        if not named and not path.exists():
+            path = None
+    content: dict[str, Any] = {}
+    if path is not None:
+        try:
+            content = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+    try:
+        settings = msgspec.convert(
+            _merge(content, _overrides(environment, Settings, "TILLWIRE")), Settings, strict=False
+        )
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{path or 'environment'}: {error}") from error
+    check(settings)
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """True if only this machine can reach a server that binds to ``host``."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def check(settings: Settings) -> None:
+    """Raises ``ConfigurationError`` if settings contradict each other."""
+    if settings.http.api_keys == "off" and not is_loopback(settings.http.host):
+        raise ConfigurationError(f"http.api_keys = off needs a loopback address, not {settings.http.host}")
+    if not settings.posting.accounts:
+        raise ConfigurationError("posting.accounts is empty: every component would go to suspense")

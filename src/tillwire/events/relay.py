@@ -1,0 +1,175 @@
+"""The relay: publishes recorded events on the backbone (NATS JetStream), in order within their partition, each once.
+
+A range of offsets is published as one atomic batch: the stream has all of it or nothing, so its last message says how
+far it has come. PostgreSQL is the truth; a stream that is lost is rebuilt from it.
+
+Subject: ``retail.<partition>.<store>.<event type without its prefix>``; body: the event as it was accepted. Headers name
+partition, offset and key.
+"""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import msgspec
+import nats
+import nats.errors
+import psycopg
+import structlog
+from nats.aio.client import Client
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from tillwire.config import Relay as RelaySettings
+from tillwire.errors import TransientError
+from tillwire.events.follow import behind, lock_position, set_position
+from tillwire.events.log import Stored, next_offsets, read_chunks
+from tillwire.events.recorded import Recorded
+from tillwire.faultpoints import passing
+from tillwire.intake.rules import Enrichment
+
+_log = structlog.get_logger(__name__)
+_enrichment_decoder = msgspec.msgpack.Decoder(Enrichment)
+
+BACKBONE_ERRORS = (nats.errors.Error,)
+"""What the client raises when the backbone is away; its JetStream errors are among them."""
+
+NAME = "relay"
+MOST_BATCH_EVENTS = 500
+"""JetStream takes up to 1,000 messages in an atomic batch."""
+
+_TOKEN = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class _Acknowledgement(msgspec.Struct):
+    stream: str = ""
+    seq: int = 0
+    count: int = 0
+    error: dict | None = None
+
+
+def subject_of(prefix: str, recorded: Recorded) -> str:
+    """The subject of an event. Characters of a store number that a subject cannot have become their code (``%2E``)."""
+    store = _TOKEN.sub(lambda found: f"%{ord(found.group()):02X}", recorded.store) or "-"
+    return f"{prefix}.{recorded.partition}.{store}.{recorded.type.removeprefix('tillwire.')}"
+
+
+class Relay:
+    """One publisher. Several may run: a lock on the position makes them take turns per partition."""
+
+    def __init__(self, connection: psycopg.Connection, client: Client, settings: RelaySettings) -> None:
+        self._connection = connection
+        self._client = client
+        self._jetstream: JetStreamContext = client.jetstream()
+        self._settings = settings
+
+    async def ensure_stream(self) -> None:
+        """Make the stream if it is not there, or take it as it is."""
+        settings = self._settings
+        config = StreamConfig(
+            name=settings.stream,
+            subjects=[f"{settings.subject_prefix}.>"],
+            storage=StorageType.FILE,
+            retention=RetentionPolicy.LIMITS,
+            num_replicas=settings.replicas,
+            allow_atomic=True,
+            allow_direct=True,
+        )
+        try:
+            await self._jetstream.stream_info(settings.stream)
+        except NotFoundError:
+            await self._jetstream.add_stream(config)
+            _log.info("stream_made", stream=settings.stream)
+
+    async def publish_once(self) -> int:
+        """Publish what is recorded and not on the stream yet, some of each partition; returns the number of events.
+
+        Raises ``TransientError`` or an error of NATS if the backbone does not take it; then nothing of that batch is there.
+        """
+        published = 0
+        for partition in behind(self._connection, NAME):
+            published += await self._publish_partition(partition)
+        return published
+
+    async def _publish_partition(self, partition: int) -> int:
+        with self._connection.transaction():
+            position = await self._start(partition, lock_position(self._connection, NAME, partition))
+            batch: list[Stored] = []
+            for stored in read_chunks(self._connection, partition, position, most_chunks=10):
+                batch += stored
+                if len(batch) >= MOST_BATCH_EVENTS:
+                    break
+            del batch[MOST_BATCH_EVENTS:]
+            if batch:
+                await self._publish([event.decoded(_enrichment_decoder) for event in batch], batch)
+                position = batch[-1].offset + 1
+            passing("relay.after_publish")
+            set_position(self._connection, NAME, partition, position)
+        passing("relay.after_position")
+        return len(batch)
+
+    async def _start(self, partition: int, position: int) -> int:
+        """Where to go on: after what the stream really has, whatever our note says."""
+        settings = self._settings
+        try:
+            last = await self._jetstream.get_last_msg(
+                settings.stream, f"{settings.subject_prefix}.{partition}.>", direct=True
+            )
+        except NotFoundError:
+            if position == 0:
+                return 0
+            info = await self._jetstream.stream_info(settings.stream)
+            if info.state.first_seq > 1:  # its limits have let the messages go; they were there
+                return position
+            _log.warning("stream_is_empty", partition=partition, noted=position, reaction="publishing from the start")
+            return 0
+        there = int((last.headers or {})["Tillwire-Offset"]) + 1
+        if there != position:
+            _log.warning("stream_position_differs", partition=partition, noted=position, there=there)
+        return there
+
+    async def _publish(self, events: list[Recorded], stored: list[Stored]) -> None:
+        batch_id = uuid4().hex
+        subject, body, headers = "", b"", {}
+        for number, (recorded, source) in enumerate(zip(events, stored, strict=True), 1):
+            subject = subject_of(self._settings.subject_prefix, recorded)
+            body = source.raw
+            headers = {
+                "Nats-Batch-Id": batch_id,
+                "Nats-Batch-Sequence": str(number),
+                "Tillwire-Partition": str(recorded.partition),
+                "Tillwire-Offset": str(recorded.offset),
+                "Content-Type": "application/cloudevents+json",
+            }
+            if number < len(events):
+                await self._client.publish(subject, body, headers=headers)
+        headers["Nats-Batch-Commit"] = "1"
+        reply = await self._client.request(subject, body, timeout=30, headers=headers)
+        answer = msgspec.json.decode(reply.data, type=_Acknowledgement)
+        if answer.error is not None or answer.count != len(events):
+            raise TransientError(f"the stream did not take a batch of {len(events)} events: {reply.data[:300]!r}")
+
+    async def rebuild(self) -> int:
+        """Delete the stream and publish every event again from PostgreSQL; returns how many."""
+        try:
+            await self._jetstream.delete_stream(self._settings.stream)
+        except NotFoundError:
+            _log.info("no_stream_to_delete", stream=self._settings.stream)
+        with self._connection.transaction():
+            for partition in next_offsets(self._connection):
+                lock_position(self._connection, NAME, partition)
+                set_position(self._connection, NAME, partition, 0)
+        await self.ensure_stream()
+        total = 0
+        while published := await self.publish_once():
+            total += published
+        return total
+
+
+async def connect(url: str) -> Client:
+    """A connection to the backbone that gives up after a while, so that its owner can start over."""
+    return await nats.connect(
+        url, name="tillwire-relay", max_reconnect_attempts=5, reconnect_time_wait=0.2, connect_timeout=5
+    )

@@ -1,0 +1,62 @@
+"""The Litestar application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+
+import tillwire
+from tillwire.config import Settings
+from tillwire.errors import TransientError
+from tillwire.http import documentation, events, health, proof
+from tillwire.http.authentication import require_key
+from tillwire.http.node import Node
+from tillwire.http.problem import on_http_exception, on_transient, on_unexpected
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The API on ``settings``; connects when it starts."""
+    node = Node(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await node.start()
+        try:
+            yield
+        finally:
+            await node.stop()
+
+    guarded = Router(
+        "/v1",
+        guards=[require_key],
+        route_handlers=[events.accept_events, proof.reconciliation, proof.trace_key, proof.exceptions],
+    )
+    return Litestar(
+        route_handlers=[
+            guarded,
+            health.healthz,
+            health.readyz,
+            health.metrics,
+            health.schemas,
+            health.schema,
+            documentation.openapi,
+            documentation.documentation_page,
+        ],
+        lifespan=[lifespan],
+        state=State({"node": node}),
+        request_max_body_size=settings.http.most_body_bytes,
+        openapi_config=OpenAPIConfig(
+            title="Tillwire", version=tillwire.__version__, render_plugins=[], enabled_endpoints=set()
+        ),
+        exception_handlers={
+            HTTPException: on_http_exception,
+            TransientError: on_transient,
+            Exception: on_unexpected,
+        },
+        logging_config=None,
+    )

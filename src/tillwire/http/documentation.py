@@ -1,0 +1,189 @@
+"""OpenAPI 3.1 and its page: what Litestar knows of the routes, with the event types and the first sale added.
+
+The page is rendered here, without any script or outside network.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response, get
+
+from tillwire.model.event import MESSAGES
+from tillwire.model.schema import envelope_schema, message_schema
+
+_EVENT = {"$ref": "#/components/schemas/Event"}
+
+FIRST_SALE: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "0198c5b2-7b7e-7cc0-8f2e-0d9e3f6a1b01",
+    "source": "urn:pos:store-1",
+    "type": "tillwire.transaction.v1",
+    "time": "2026-11-20T18:05:11-05:00",
+    "data": {
+        "store": "1",
+        "register": "1",
+        "business_date": "2026-11-20",
+        "sequence": 1,
+        "kind": "sale",
+        "currency": "USD",
+        "total": "2.12",
+        "lines": [
+            {
+                "sku": "milk-1l",
+                "quantity": "2",
+                "unit_price": "1.00",
+                "amount": "2.00",
+                "taxes": [{"code": "STD", "rate": "0.06", "amount": "0.12"}],
+            }
+        ],
+        "tenders": [{"type": "cash", "amount": "5.00"}, {"type": "cash", "amount": "-2.88", "change": True}],
+    },
+}
+
+
+def _rooted(node: Any) -> Any:
+    """A schema document as a component: its definitions move beside it."""
+    if isinstance(node, dict):
+        return {
+            key: value.replace("#/$defs/", "#/components/schemas/") if key == "$ref" else _rooted(value)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_rooted(value) for value in node]
+    return node
+
+
+def event_components() -> dict[str, Any]:
+    """Every event type as component schemas, and ``Event`` as any one of them, told apart by ``type``."""
+    components: dict[str, Any] = {}
+    variants = []
+    for event_type, message in MESSAGES.items():
+        document = message_schema(event_type)
+        components.update({name: _rooted(schema) for name, schema in document["$defs"].items()})
+        name = message.__name__ + "Event"
+        components[name] = envelope_schema(event_type, {"$ref": f"#/components/schemas/{message.__name__}"})
+        variants.append({"$ref": f"#/components/schemas/{name}"})
+    components["Event"] = {"oneOf": variants, "discriminator": {"propertyName": "type", "mapping": _mapping()}}
+    return components
+
+
+def _mapping() -> dict[str, str]:
+    return {event_type: f"#/components/schemas/{message.__name__}Event" for event_type, message in MESSAGES.items()}
+
+
+def _problem_response(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+_PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "pointer": {"type": "string", "description": "JSON pointer to the field"},
+    },
+}
+
+_EVENT_RESPONSES = {
+    "200": "duplicate: known with the same content, no effect",
+    "202": "accepted (of a batch: everything accepted or duplicate), on disk",
+    "207": "of a batch: some events are in conflict or rejected, see results",
+}
+
+_EVENT_PROBLEMS = {
+    "400": "malformed JSON, wrong encoding, nested too deep",
+    "401": "no key in force",
+    "409": "conflict: the key was accepted before with other content",
+    "413": "body or batch over the limit",
+    "415": "another content type",
+    "422": "the event breaks its schema; pointer names the field",
+    "503": "the database is away or too many events wait; see Retry-After",
+}
+
+
+def document(app: Any) -> dict[str, Any]:
+    """The whole OpenAPI document of an application."""
+    described: dict[str, Any] = app.openapi_schema.to_schema()
+    components = described.setdefault("components", {})
+    components.setdefault("schemas", {}).update(event_components() | {"Problem": _PROBLEM_SCHEMA})
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "tillwire client add"}}
+    described["security"] = [{"key": []}]
+    accept = described["paths"]["/v1/events"]["post"]
+    accept["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/cloudevents+json": {"schema": _EVENT, "examples": {"sale": {"value": FIRST_SALE}}},
+            "application/cloudevents-batch+json": {"schema": {"type": "array", "items": _EVENT, "maxItems": 1000}},
+        },
+    }
+    accept["responses"] = {
+        **{
+            status: {"description": text, "content": {"application/json": {"schema": {"type": "object"}}}}
+            for status, text in _EVENT_RESPONSES.items()
+        },
+        **{status: _problem_response(text) for status, text in _EVENT_PROBLEMS.items()},
+    }
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            if path.startswith("/v1/"):
+                operation["responses"].setdefault("401", _problem_response("no key in force"))
+                operation["responses"].setdefault("503", _problem_response("the database is away"))
+                operation["responses"]["400"] = _problem_response("a parameter is wrong")
+            else:
+                operation["security"] = []
+    return described
+
+
+@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The OpenAPI document."""
+    return Response(msgspec.json.encode(document(request.app)), media_type=MediaType.JSON)
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>Tillwire API</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+h2 code {{ font-size: 1rem; }} .method {{ font-weight: 700; text-transform: uppercase; }}
+pre {{ overflow-x: auto; padding: 1rem; border: 1px solid; border-radius: .5rem; font-size: .85rem; }}
+td, th {{ text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0; }}
+</style><h1>Tillwire API</h1>
+<p>The contract as a machine reads it: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).
+Send <code>Authorization: Bearer</code> with a key made by <code>tillwire client add</code>.</p>
+{operations}<h1>Schemas</h1>{schemas}</html>"""
+
+
+def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(status)}</th><td>{html.escape(response.get('description', ''))}</td></tr>"
+        for status, response in sorted(operation.get("responses", {}).items())
+    )
+    text = html.escape(operation.get("description", "")).replace("\n\n", "<p>")
+    head = f'<h2><code><span class="method">{method}</span> {html.escape(path)}</code></h2>'
+    return f"<section>{head}<p>{text}</p><table>{rows}</table></section>"
+
+
+@get("/docs", include_in_schema=False, sync_to_thread=False)
+def documentation_page(request: Request[Any, Any, Any]) -> Response[str]:
+    """The documentation page."""
+    described = document(request.app)
+    operations = "".join(
+        _operation(path, method, operation)
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    )
+    schemas = "".join(
+        f"<details><summary><code>{html.escape(name)}</code></summary>"
+        f"<pre>{html.escape(msgspec.json.format(msgspec.json.encode(schema)).decode())}</pre></details>"
+        for name, schema in sorted(described["components"]["schemas"].items())
+    )
+    return Response(_PAGE.format(operations=operations, schemas=schemas), media_type=MediaType.HTML)

@@ -1,0 +1,107 @@
+"""What one API process holds: connections, the group commit, and a watch on keys and backlog."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+
+from tillwire.config import Settings
+from tillwire.database import sql
+from tillwire.errors import TransientError
+from tillwire.governance.clients import KEYS_IN_FORCE
+from tillwire.intake.group_commit import GroupCommit
+
+_intake_sql = sql.load("tillwire.intake", "intake.sql")
+_log = structlog.get_logger(__name__)
+
+WATCH_EVERY_S = 1.0
+
+
+class Node:
+    """The state of one API process; made at start, closed at stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.group_commit = GroupCommit(settings.database_url)
+        self.pool = AsyncConnectionPool(
+            settings.database_url, min_size=1, max_size=4, open=False, timeout=5, kwargs={"autocommit": True}
+        )
+        self._readers = ConnectionPool(
+            settings.database_url, min_size=0, max_size=4, open=False, timeout=5, kwargs={"autocommit": True}
+        )
+        self.client_keys: dict[bytes, str] = {}
+        self.backlog = 0
+        self.ready = False
+        self.registry = CollectorRegistry()
+        self.events = Counter(
+            "tillwire_intake_events",
+            "Events by answer (accepted, duplicate, conflict, rejected)",
+            ["status"],
+            registry=self.registry,
+        )
+        self.commit_seconds = Histogram(
+            "tillwire_intake_commit_seconds",
+            "From a request's last byte to its events on disk",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start writers and the watch. The database need not be there yet: answers are 503 until it is."""
+        await self.pool.open(wait=False)
+        self._readers.open(wait=False)
+        await self.group_commit.start()
+        await self._look()
+        self._watch = asyncio.create_task(self._look_for_ever())
+
+    async def stop(self) -> None:
+        """Stop everything; what was acknowledged is on disk already."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        await self.group_commit.stop()
+        await self.pool.close()
+        await asyncio.to_thread(self._readers.close)
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        """Refresh what every request is judged by: keys in force and the backlog."""
+        try:
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(KEYS_IN_FORCE)
+                self.client_keys = {bytes(digest): name for digest, name in await cursor.fetchall()}
+                cursor = await connection.execute(_intake_sql.backlog, (self.settings.http.backlog_limit + 1,))
+                row = await cursor.fetchone()
+                self.backlog = int(row[0]) if row else 0
+            self.ready = True
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            if self.ready:
+                _log.warning("database_away", error=str(error).strip())
+            self.ready = False
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[psycopg.Connection]:
+        """A connection for a route that reads, in a thread. Raises ``TransientError`` if the database is away."""
+        try:
+            with self._readers.connection() as connection:
+                yield connection
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise TransientError("the database is away", retry_after_s=1) from error
+
+    def refuse_if_overloaded(self) -> None:
+        """Raises ``TransientError`` while more events wait for workers than the limit allows."""
+        limit = self.settings.http.backlog_limit
+        if self.backlog > limit:
+            raise TransientError(f"{self.backlog} events wait for workers, the limit is {limit}", retry_after_s=2)

@@ -1,0 +1,158 @@
+"""Replay: inline projections are rebuilt beside the live ones, compared, and swapped in; async ones start over.
+
+The hub goes on meanwhile: only the last stretch and the swap happen under the locks of all partitions. Nothing outside
+is called: projections write tables and nothing else.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import msgspec
+import psycopg
+from psycopg import sql as compose
+
+from tillwire import bootstrap, clock
+from tillwire.config import Settings
+from tillwire.errors import TillwireError
+from tillwire.events import follow
+from tillwire.events.log import lock_partitions, next_offsets, read_chunks
+from tillwire.events.partitions import PARTITIONS
+from tillwire.intake.rules import Enrichment
+
+SCHEMA = "replay"
+_MOST_CHUNKS = 50
+_WRITE_EVENTS = 5_000
+_enrichment_decoder = msgspec.msgpack.Decoder(Enrichment)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a replay did: each table with its rows and whether it came out identical to the live one."""
+
+    events: int
+    seconds: float
+    tables: list[tuple[str, int, bool]]
+
+    @property
+    def identical(self) -> bool:
+        """True if every table came out as it was."""
+        return all(same for _, _, same in self.tables)
+
+
+def inline_tables() -> list[str]:
+    """The tables of all inline projections."""
+    return [table for projection in bootstrap.inline_projections() for table in projection.tables]
+
+
+def _connect(database_url: str) -> psycopg.Connection:
+    """A connection whose unqualified names mean the tables being rebuilt, where there are such."""
+    return psycopg.connect(
+        database_url, autocommit=True, prepare_threshold=0, options=f"-c search_path={SCHEMA},public"
+    )
+
+
+def _prepare(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection, connection.transaction():
+        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
+        connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
+        for table in inline_tables():
+            connection.execute(f"CREATE TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING ALL)".encode())
+
+
+def _project(connection: psycopg.Connection, partition: int, start: int, end: int) -> int:
+    """Project a partition's events in [start, end) into the tables being rebuilt; returns how many."""
+    projections = bootstrap.inline_projections(replay=True)
+    done = 0
+    while start < end:
+        gathered = 0
+        with connection.transaction():
+            for stored in read_chunks(connection, partition, start, most_chunks=_MOST_CHUNKS):
+                for event in stored:
+                    if event.offset >= end:
+                        break
+                    recorded = event.decoded(_enrichment_decoder)
+                    for projection in projections:
+                        projection.apply(recorded)
+                    gathered += 1
+                if gathered >= _WRITE_EVENTS:
+                    break
+            if not gathered:
+                raise TillwireError(f"partition {partition} has no event at offset {start}: the event store is damaged")
+            for projection in projections:
+                projection.write(connection)
+        start += gathered
+        done += gathered
+    return done
+
+
+def _rebuild_share(database_url: str, share: list[tuple[int, int]]) -> int:
+    with _connect(database_url) as connection:
+        return sum(_project(connection, partition, 0, end) for partition, end in share)
+
+
+def _shares(offsets: dict[int, int], processes: int) -> list[list[tuple[int, int]]]:
+    """Partitions dealt out so that every process has about as many events."""
+    shares: list[list[tuple[int, int]]] = [[] for _ in range(processes)]
+    for partition, end in sorted(offsets.items(), key=lambda item: -item[1]):
+        min(shares, key=lambda share: sum(n for _, n in share)).append((partition, end))
+    return [share for share in shares if share]
+
+
+def replay_inline(settings: Settings, *, processes: int = 2) -> Outcome:
+    """Rebuild all inline projections, compare them with the live ones, swap them in.
+
+    Raises ``TillwireError`` if the event store has a hole; the live tables are then untouched.
+    """
+    started = clock.monotonic_s()
+    url = settings.database_url
+    _prepare(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        offsets = next_offsets(connection)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        shares = _shares(offsets, processes)
+        events = sum(pool.map(_rebuild_share, [url] * len(shares), shares))
+    with _connect(url) as connection, connection.transaction():
+        locked = lock_partitions(connection, list(PARTITIONS))
+        for partition, end in locked.items():
+            events += _project(connection, partition, offsets.get(partition, 0), end)
+        tables = [_compare(connection, table) for table in inline_tables()]
+        _swap(connection)
+    return Outcome(events, clock.monotonic_s() - started, tables)
+
+
+def _compare(connection: psycopg.Connection, table: str) -> tuple[str, int, bool]:
+    names = {"live": compose.Identifier("public", table), "new": compose.Identifier(SCHEMA, table)}
+    query = compose.SQL(
+        "SELECT (SELECT count(*) FROM {new}),"
+        " NOT EXISTS (TABLE {new} EXCEPT ALL TABLE {live}) AND NOT EXISTS (TABLE {live} EXCEPT ALL TABLE {new})"
+    ).format(**names)
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return table, row[0], row[1]
+
+
+def _swap(connection: psycopg.Connection) -> None:
+    for table in inline_tables():
+        connection.execute(f"DROP TABLE public.{table}".encode())
+        connection.execute(f"ALTER TABLE {SCHEMA}.{table} SET SCHEMA public".encode())
+    connection.execute(f"DROP SCHEMA {SCHEMA}".encode())
+
+
+def replay_async(settings: Settings, name: str) -> int:
+    """Empty an async projection and bring it up to date again; returns the events applied.
+
+    Raises ``TillwireError`` if there is none of that name.
+    """
+    projections = {projection.name: projection for projection in bootstrap.async_projections()}
+    if name not in projections:
+        known = ", ".join(["inline", *projections])
+        raise TillwireError(f"there is no projection {name!r}; there are {known}")
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
+        follow.reset(connection, projections[name])
+        applied = 0
+        while events := follow.follow_once(connection, projections[name]):
+            applied += events
+    return applied

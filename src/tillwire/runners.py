@@ -1,0 +1,191 @@
+"""The processes: API, worker, relay, dispatcher. Each runs alone, several times over, on one database.
+
+They stop on SIGTERM between two transactions, and start over by themselves when a server they need was away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import threading
+from collections.abc import Callable
+
+import psycopg
+import structlog
+import uvloop
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from tillwire import bootstrap
+from tillwire.config import Settings
+from tillwire.errors import ConfigurationError, TransientError
+from tillwire.events import follow, relay
+from tillwire.intake.worker import Worker
+from tillwire.posting.build import build_journals
+from tillwire.posting.dispatch import Dispatcher
+
+_log = structlog.get_logger(__name__)
+
+RECONNECT_S = 0.5
+
+
+class Stop:
+    """A request to stop, from SIGTERM or SIGINT."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def listen(self) -> Stop:
+        """Take SIGTERM and SIGINT as the request. Call it in the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._event.set())
+        return self
+
+    def set(self) -> None:
+        """Ask for it."""
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until asked to stop."""
+        self._event.wait(seconds)
+
+
+def connect(settings: Settings) -> psycopg.Connection:
+    """A database connection in autocommit, with prepared statements. Raises ``psycopg.OperationalError``."""
+    if not settings.database_url:
+        raise ConfigurationError("database_url is not set: give one, or use `tillwire up`, which starts a server")
+    return psycopg.connect(settings.database_url, autocommit=True, prepare_threshold=0, application_name="tillwire")
+
+
+def _quiet_garbage_collector() -> None:
+    """Hot processes make millions of short-lived objects without cycles: collect seldom, and not what start-up made."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def _for_ever(
+    settings: Settings, stop: Stop, idle_s: float, make: Callable[[psycopg.Connection], Callable[[], int]]
+) -> None:
+    """Connect, make a step, repeat it while it finds work; connect again whenever the database was away."""
+    while not stop:
+        try:
+            with connect(settings) as connection:
+                step = make(connection)
+                while not stop:
+                    if not step():
+                        stop.wait(idle_s)
+        except psycopg.OperationalError as error:
+            _log.warning("database_away", error=str(error).strip())
+            stop.wait(RECONNECT_S)
+
+
+def work(settings: Settings, stop: Stop) -> None:
+    """Record accepted events until asked to stop."""
+    _quiet_garbage_collector()
+    rules = bootstrap.policy(settings.rules)
+
+    def make(connection: psycopg.Connection) -> Callable[[], int]:
+        projections = bootstrap.inline_projections()
+        worker = Worker(connection, projections, rules, most_events=settings.work.most_events)
+        return worker.work_once
+
+    _for_ever(settings, stop, settings.work.idle_ms / 1000, make)
+
+
+def dispatch(settings: Settings, stop: Stop) -> None:
+    """Build journals of closed store days and, where an ERP is configured, send them, until asked to stop."""
+    book = bootstrap.account_book(settings)
+    connector = bootstrap.erp_connector(settings) if settings.erp.kind != "none" else None
+
+    def make(connection: psycopg.Connection) -> Callable[[], int]:
+        dispatcher = Dispatcher(connection, connector, settings.posting) if connector else None
+
+        def step() -> int:
+            built = build_journals(connection, book, settings.posting.mode)
+            return built + (dispatcher.dispatch_once() if dispatcher else 0)
+
+        return step
+
+    try:
+        _for_ever(settings, stop, settings.posting.idle_ms / 1000, make)
+    finally:
+        if connector is not None:
+            connector.close()
+
+
+def spread(settings: Settings, stop: Stop) -> None:
+    """Run the async projections and, where a backbone is configured, publish on it, until asked to stop."""
+    asyncio.run(_spread(settings, stop))
+
+
+async def _spread(settings: Settings, stop: Stop) -> None:
+    projections = bootstrap.async_projections()
+    while not stop:
+        try:
+            await _spread_connected(settings, stop, projections)
+        except psycopg.OperationalError as error:
+            _log.warning("database_away", error=str(error).strip())
+        except (TimeoutError, OSError, TransientError, *relay.BACKBONE_ERRORS) as error:
+            _log.warning("backbone_away", error=f"{type(error).__name__}: {error}")
+        if not stop:
+            await asyncio.sleep(RECONNECT_S)
+
+
+async def _spread_connected(settings: Settings, stop: Stop, projections: list[follow.AsyncProjection]) -> None:
+    with connect(settings) as connection:
+        client = await relay.connect(settings.nats_url) if settings.nats_url else None
+        try:
+            publisher = relay.Relay(connection, client, settings.relay) if client else None
+            if publisher:
+                await publisher.ensure_stream()
+            while not stop:
+                done = sum(follow.follow_once(connection, projection) for projection in projections)
+                if publisher:
+                    done += await publisher.publish_once()
+                # Also lets the client answer the server's pings.
+                await asyncio.sleep(0 if done else settings.relay.idle_ms / 1000)
+        finally:
+            if client:
+                await client.close()
+
+
+async def rebuild_stream(settings: Settings) -> int:
+    """Publish every event again on a new stream; returns how many."""
+    with connect(settings) as connection:
+        client = await relay.connect(settings.nats_url)
+        try:
+            return await relay.Relay(connection, client, settings.relay).rebuild()
+        finally:
+            await client.close()
+
+
+def serve(settings: Settings) -> None:
+    """The API, until SIGTERM."""
+    from tillwire.http.app import create_app
+
+    async def run() -> None:
+        app = create_app(settings)
+        server = Server(
+            app,
+            address=settings.http.host,
+            port=settings.http.port,
+            interface=Interfaces.ASGI,
+            websockets=False,
+            backlog=1024,
+            http1_settings=HTTP1Settings(max_buffer_size=1024 * 1024),
+            log_access=False,
+            log_level="warning",  # type: ignore[arg-type]
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        _quiet_garbage_collector()
+        await server.serve()
+
+    uvloop.run(run())
