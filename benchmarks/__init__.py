@@ -1,0 +1,1 @@
+"""Benchmarks: the performance budget of the design, measured on this machine with the real engines."""

@@ -1,0 +1,114 @@
+"""``make bench``: the table of the performance budget, and ``benchmarks/latest.json``."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import tempfile
+from pathlib import Path
+
+import msgspec
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import figures, sales
+from benchmarks.client import BATCH
+from benchmarks.figures import Figure
+from tillwire import config
+from tillwire.hub import Hub
+from tillwire.replay import replay_inline
+
+console = Console()
+
+
+def settings() -> config.Settings:
+    """The defaults, on a free port, without keys."""
+    plain = config.Settings()
+    return msgspec.structs.replace(plain, http=msgspec.structs.replace(plain.http, port=0, api_keys="off"))
+
+
+def measure(folder: Path, count: int, *, real: bool) -> list[Figure]:
+    """Every figure, one after the other, on one hub."""
+    found: list[Figure] = []
+    hub = Hub(folder, settings())
+    hub.start()
+    try:
+        with psycopg.connect(hub.settings.database_url, autocommit=True) as connection:
+            found.append(Figure("memory of API and worker at rest", figures.memory_mb(hub), "MB", 250, at_most=True))
+            figures.send(hub, sales.batches(sales.master(), 500), BATCH, connections=2)
+            figures.drain(connection)
+            console.print("sales of four lines")
+            rate = figures.throughput(hub, list(sales.generated(count, seed=1)))
+            found.append(Figure("sales recorded from HTTP, four lines", rate, "sales/s", 6000))
+            figures.drain(connection)
+            plain = figures.plain_copy(hub, count)
+            found.append(Figure("plain COPY of the same rows, two connections", plain, "sales/s", None))
+            found.append(Figure("sales recorded as a share of plain COPY", rate / plain, "", 0.18))
+            if real:
+                _real_baskets(hub, connection, count, found)
+            console.print("single requests")
+            singles = list(sales.generated(20_000, seed=3))
+            found.append(
+                Figure("single-sale requests, 64 clients", figures.single_requests(hub, singles), "requests/s", 4000)
+            )
+            figures.drain(connection)
+            console.print("accept to visible")
+            load = itertools.chain(sales.generated(200_000, seed=4))
+            p99 = figures.accept_to_visible_ms(hub, load)
+            found.append(Figure("accept to visible in stock, p99 at 500 sales/s", p99, "ms", 250, at_most=True))
+            figures.drain(connection)
+            console.print("replay")
+            outcome = replay_inline(hub.settings)
+            if not outcome.identical:
+                raise RuntimeError(f"a replay gave other tables: {outcome.tables}")
+            found.append(
+                Figure("rebuild of every projection", outcome.events / outcome.seconds, "events/s", 20_000)
+            )
+    finally:
+        hub.stop()
+    return found
+
+
+def _real_baskets(hub: Hub, connection: psycopg.Connection, count: int, found: list[Figure]) -> None:
+    from tillwire.demo import retailer
+
+    console.print("real baskets")
+    figures.send(hub, sales.batches(list(retailer.master_events()), 500), BATCH, connections=2)
+    figures.drain(connection)
+    rate = figures.throughput(hub, list(retailer.baskets(limit=count)))
+    found.append(Figure("sales recorded from HTTP, real baskets", rate, "sales/s", 6000))
+    figures.drain(connection)
+
+
+def show(found: list[Figure]) -> None:
+    """The table."""
+    table = Table("figure", "value", "unit", "budget", "met")
+    for figure in found:
+        limit = "" if figure.budget is None else f"{'≤' if figure.at_most else '≥'} {figure.budget:,g}"
+        met = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}[figure.met]
+        value = f"{figure.value:,.2f}" if figure.value < 10 else f"{figure.value:,.0f}"
+        table.add_row(figure.figure, value, figure.unit, limit, met)
+    console.print(table)
+
+
+def main() -> None:
+    """Measure, print, write JSON."""
+    arguments = argparse.ArgumentParser(prog="benchmarks")
+    arguments.add_argument("--sales", type=int, default=50_000)
+    arguments.add_argument("--no-real", action="store_true", help="leave out the real baskets")
+    arguments.add_argument("--output", type=Path, default=Path(__file__).with_name("latest.json"))
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
+        found = measure(Path(folder) / "hub", given.sales, real=not given.no_real)
+    show(found)
+    rows = [
+        {"figure": f.figure, "value": round(f.value, 4), "unit": f.unit, "budget": f.budget, "met": f.met}
+        for f in found
+    ]
+    given.output.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
