@@ -63,9 +63,7 @@ def measure(folder: Path, count: int, *, real: bool) -> list[Figure]:
             outcome = replay_inline(hub.settings)
             if not outcome.identical:
                 raise RuntimeError(f"a replay gave other tables: {outcome.tables}")
-            found.append(
-                Figure("rebuild of every projection", outcome.events / outcome.seconds, "events/s", 20_000)
-            )
+            found.append(Figure("rebuild of every projection", outcome.events / outcome.seconds, "events/s", 20_000))
     finally:
         hub.stop()
     return found

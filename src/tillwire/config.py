@@ -1,4 +1,4 @@
-"""Settings: ``tillwire.toml`` and the environment, as typed structs. Every field has a default; unknown names are errors.
+"""Settings: ``tillwire.toml`` and the environment, as typed structs. All have defaults; unknown names are errors.
 
 The environment overrides the file: ``TILLWIRE_DATABASE_URL``, ``TILLWIRE_NATS_URL``, ``TILLWIRE_HTTP_PORT`` and so on
 (section and name in capitals). Secrets belong there, not in the file.
@@ -10,6 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -189,7 +190,12 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 
 def is_loopback(host: str) -> bool:
     """True if only this machine can reach a server that binds to ``host``."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name: whoever resolves it decides where it leads
+        return False
 
 
 def check(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """Named points where a test may kill the process or make it fail, to show what survives.
 
-Armed by the environment only: ``TILLWIRE_FAULT=worker.before_commit:3`` kills the process with SIGKILL the third time it
-comes by that point. Nothing happens, at the cost of one truth test, when it is not set.
+Armed by the environment only: ``TILLWIRE_FAULT=worker.before_commit:3`` kills the process with SIGKILL the third time
+it comes by that point. Nothing happens, at the cost of one truth test, when it is not set.
 """
 
 from __future__ import annotations

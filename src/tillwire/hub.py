@@ -1,4 +1,4 @@
-"""A whole hub on one machine: engines where none are given, then API, workers, relay and dispatcher, under one supervisor."""
+"""A whole hub on one machine: engines where none are given, API, workers, relay, dispatcher, under one supervisor."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tillwire.engines.supervisor import ChildEvent, Supervisor
 
 DATABASE = "tillwire"
 
-_NICE = 5
-"""What only follows (relay, dispatch) yields to what accepts and records."""
+_NICE = 15
+"""What only follows (relay, dispatch) yields to what accepts and records: on a busy machine it catches up later."""
 
 
 class Hub:

@@ -16,6 +16,7 @@ from psycopg import sql as compose
 
 from tillwire import bootstrap, clock
 from tillwire.config import Settings
+from tillwire.database.migrate import make_views
 from tillwire.errors import TillwireError
 from tillwire.events import follow
 from tillwire.events.log import lock_partitions, next_offsets, read_chunks
@@ -24,7 +25,7 @@ from tillwire.intake.rules import Enrichment
 
 SCHEMA = "replay"
 _MOST_CHUNKS = 50
-_WRITE_EVENTS = 5_000
+_WRITE_EVENTS = 10_000
 _enrichment_decoder = msgspec.msgpack.Decoder(Enrichment)
 
 
@@ -136,9 +137,10 @@ def _compare(connection: psycopg.Connection, table: str) -> tuple[str, int, bool
 
 def _swap(connection: psycopg.Connection) -> None:
     for table in inline_tables():
-        connection.execute(f"DROP TABLE public.{table}".encode())
+        connection.execute(f"DROP TABLE public.{table} CASCADE".encode())
         connection.execute(f"ALTER TABLE {SCHEMA}.{table} SET SCHEMA public".encode())
     connection.execute(f"DROP SCHEMA {SCHEMA}".encode())
+    make_views(connection)
 
 
 def replay_async(settings: Settings, name: str) -> int:

@@ -45,4 +45,11 @@ def migrate(database_url: str) -> list[str]:
                 connection.execute(sql.encode())
                 connection.execute("INSERT INTO schema_migration (number, name) VALUES (%s, %s)", (number, name))
             ran.append(name)
+        if ran:
+            make_views(connection)
     return ran
+
+
+def make_views(connection: psycopg.Connection) -> None:
+    """Make the views over projections, which a migration or a replay may have taken away."""
+    connection.execute(files("tillwire.database").joinpath("views.sql").read_bytes())

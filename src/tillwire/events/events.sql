@@ -1,5 +1,5 @@
 -- name: copy_events
-COPY event (partition, event_offset, type, key, store, business_date, group_id, ordinal) FROM STDIN
+COPY event (group_id, ordinal, partition, event_offset) FROM STDIN
 
 -- name: add_chunk
 INSERT INTO event_chunk (partition, first_offset, event_count, body) VALUES (%b, %b, %b, %b)

@@ -13,12 +13,18 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
-from tillwire.database.copying import copy_rows, escaped
+from tillwire.database.copying import copy_rows
 from tillwire.events import frames
 from tillwire.events.recorded import Recorded
-from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
+from tillwire.model.event import EVENT_DECODER, MASTER_TYPES, type_of
+from tillwire.model.fields import iso_text
 
 _sql = sql.load("tillwire.events", "events.sql")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+_PIECES = 3
+"""Frames per event in a chunk: raw JSON, enrichment, label."""
 
 
 class Append:
@@ -38,13 +44,8 @@ class Append:
         offset = self.offsets[partition]
         self.offsets[partition] = offset + 1
         recorded = _recorded(event, raw, enrichment, partition, offset)
-        plain = recorded.plain
-        self._rows.append(
-            f"{partition}\t{offset}\t{recorded.type}\t{recorded.key if plain else escaped(recorded.key)}\t"
-            f"{(recorded.store if plain else escaped(recorded.store)) or chr(92) + 'N'}\t"
-            f"{recorded.business_date or chr(92) + 'N'}\t{group_id}\t{ordinal}\n"
-        )
-        self._bodies[partition] += (raw, msgspec.msgpack.encode(enrichment))
+        self._rows.append(f"{group_id}\t{ordinal}\t{partition}\t{offset}\n")
+        self._bodies[partition] += (raw, _encode(enrichment), f"{recorded.type}\n{recorded.store}".encode())
         return recorded
 
     def write(self, connection: psycopg.Connection) -> int:
@@ -55,7 +56,10 @@ class Append:
             with connection.cursor() as cursor:
                 cursor.executemany(
                     _sql.add_chunk,
-                    [(p, self._starts[p], len(self._bodies[p]) // 2, frames.pack(self._bodies[p])) for p in moved],
+                    [
+                        (p, self._starts[p], len(self._bodies[p]) // _PIECES, frames.pack(self._bodies[p]))
+                        for p in moved
+                    ],
                 )
                 parameters = {"partitions": moved, "offsets": [self.offsets[p] for p in moved]}
                 cursor.execute(_sql.advance, parameters)
@@ -64,16 +68,12 @@ class Append:
 
 def _recorded(event: Any, raw: bytes, enrichment: Any, partition: int, offset: int) -> Recorded:
     message = event.data
+    event_type = type_of(event)
+    plain = b"\\" not in raw
+    if event_type in MASTER_TYPES:
+        return Recorded(partition, offset, event_type, "", "", message, enrichment, plain)
     return Recorded(
-        partition,
-        offset,
-        type_of(event),
-        key_of(message),
-        store_of(message) or "",
-        business_date_of(message),
-        message,
-        enrichment,
-        b"\\" not in raw,
+        partition, offset, event_type, message.store, iso_text(message.business_date), message, enrichment, plain
     )
 
 
@@ -84,6 +84,13 @@ class Stored(msgspec.Struct, gc=False):
     offset: int
     raw: bytes
     enrichment: bytes
+    label: bytes
+    """Type and store, so that who only forwards an event need not read it."""
+
+    def type_and_store(self) -> tuple[str, str]:
+        """The event's type, and its store (empty for master records)."""
+        event_type, _, store = self.label.decode().partition("\n")
+        return event_type, store
 
     def decoded(self, enrichment_decoder: msgspec.msgpack.Decoder[Any]) -> Recorded:
         """The event, ready to be projected. Events are read with today's structs: old types stay readable for ever."""
@@ -99,7 +106,7 @@ def read_chunks(
     parameters = {"partition": partition, "first_offset": start[0] if start else first_offset, "most": most_chunks}
     for first, count, body in connection.execute(_sql.chunks, parameters, binary=True).fetchall():
         pieces = frames.unpack(body)
-        events = [Stored(partition, first + i, pieces[2 * i], pieces[2 * i + 1]) for i in range(count)]
+        events = [Stored(partition, first + i, *pieces[_PIECES * i : _PIECES * (i + 1)]) for i in range(count)]
         if first < first_offset:
             events = events[first_offset - first :]
         if events:

@@ -1,4 +1,4 @@
-"""Which partition an event belongs to: all events of a store share one, master records have partition 0 to themselves."""
+"""Which partition an event belongs to: a store's events share one, master records have partition 0 to themselves."""
 
 from __future__ import annotations
 

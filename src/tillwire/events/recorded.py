@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any, Protocol
 
 import msgspec
@@ -16,10 +15,10 @@ class Recorded(msgspec.Struct, gc=False):
     partition: int
     offset: int
     type: str
-    key: str
     store: str
     """Empty for master records."""
-    business_date: date | None
+    day: str
+    """The business date as ISO text, as rows need it; empty for master records."""
     message: Any
     enrichment: Any
     plain: bool

@@ -4,7 +4,7 @@ A range of offsets is published as one atomic batch: the stream has all of it or
 far it has come. PostgreSQL is the truth; a stream that is lost is rebuilt from it.
 
 Subject: ``retail.<partition>.<store>.<event type without its prefix>``; body: the event as it was accepted. Headers name
-partition, offset and key.
+partition and offset.
 """
 
 from __future__ import annotations
@@ -26,12 +26,9 @@ from tillwire.config import Relay as RelaySettings
 from tillwire.errors import TransientError
 from tillwire.events.follow import behind, lock_position, set_position
 from tillwire.events.log import Stored, next_offsets, read_chunks
-from tillwire.events.recorded import Recorded
 from tillwire.faultpoints import passing
-from tillwire.intake.rules import Enrichment
 
 _log = structlog.get_logger(__name__)
-_enrichment_decoder = msgspec.msgpack.Decoder(Enrichment)
 
 BACKBONE_ERRORS = (nats.errors.Error,)
 """What the client raises when the backbone is away; its JetStream errors are among them."""
@@ -50,10 +47,11 @@ class _Acknowledgement(msgspec.Struct):
     error: dict | None = None
 
 
-def subject_of(prefix: str, recorded: Recorded) -> str:
+def subject_of(prefix: str, event: Stored) -> str:
     """The subject of an event. Characters of a store number that a subject cannot have become their code (``%2E``)."""
-    store = _TOKEN.sub(lambda found: f"%{ord(found.group()):02X}", recorded.store) or "-"
-    return f"{prefix}.{recorded.partition}.{store}.{recorded.type.removeprefix('tillwire.')}"
+    event_type, store = event.type_and_store()
+    token = _TOKEN.sub(lambda found: f"%{ord(found.group()):02X}", store) or "-"
+    return f"{prefix}.{event.partition}.{token}.{event_type.removeprefix('tillwire.')}"
 
 
 class Relay:
@@ -86,7 +84,7 @@ class Relay:
     async def publish_once(self) -> int:
         """Publish what is recorded and not on the stream yet, some of each partition; returns the number of events.
 
-        Raises ``TransientError`` or an error of NATS if the backbone does not take it; then nothing of that batch is there.
+        Raises ``TransientError`` or an error of NATS if the backbone does not take a batch; then nothing of it is there.
         """
         published = 0
         for partition in behind(self._connection, NAME):
@@ -103,7 +101,7 @@ class Relay:
                     break
             del batch[MOST_BATCH_EVENTS:]
             if batch:
-                await self._publish([event.decoded(_enrichment_decoder) for event in batch], batch)
+                await self._publish(batch)
                 position = batch[-1].offset + 1
             passing("relay.after_publish")
             set_position(self._connection, NAME, partition, position)
@@ -130,17 +128,17 @@ class Relay:
             _log.warning("stream_position_differs", partition=partition, noted=position, there=there)
         return there
 
-    async def _publish(self, events: list[Recorded], stored: list[Stored]) -> None:
+    async def _publish(self, events: list[Stored]) -> None:
         batch_id = uuid4().hex
         subject, body, headers = "", b"", {}
-        for number, (recorded, source) in enumerate(zip(events, stored, strict=True), 1):
-            subject = subject_of(self._settings.subject_prefix, recorded)
-            body = source.raw
+        for number, event in enumerate(events, 1):
+            subject = subject_of(self._settings.subject_prefix, event)
+            body = event.raw
             headers = {
                 "Nats-Batch-Id": batch_id,
                 "Nats-Batch-Sequence": str(number),
-                "Tillwire-Partition": str(recorded.partition),
-                "Tillwire-Offset": str(recorded.offset),
+                "Tillwire-Partition": str(event.partition),
+                "Tillwire-Offset": str(event.offset),
                 "Content-Type": "application/cloudevents+json",
             }
             if number < len(events):

@@ -6,15 +6,17 @@ business is accepted and raised as an exception later.
 
 from __future__ import annotations
 
-import hashlib
 import re
+from datetime import date
 from typing import Any
 
 import msgspec
 
 from tillwire.events.partitions import partition_of
+from tillwire.intake.light import LIGHT_DECODER, LightTransaction, numbers_are_sound
 from tillwire.intake.sound import first_unsound
-from tillwire.model.event import EVENT_DECODER, key_of, store_of, type_of
+from tillwire.intake.texts import first_unfit
+from tillwire.model.event import EVENT_DECODER, MASTER_TYPES, business_date_of, key_of, type_of
 
 
 class Prepared(msgspec.Struct, gc=False):
@@ -25,9 +27,9 @@ class Prepared(msgspec.Struct, gc=False):
     type: str
     key: str
     partition: int
-    digest: bytes
     raw: bytes
-    message: Any
+    store: str | None
+    business_date: date | None
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +51,7 @@ class BodyRefused(Exception):
 
 _BATCH_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 _PATH = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 
 
@@ -65,7 +68,10 @@ def pointer_of(error: msgspec.ValidationError, prefix: str = "") -> tuple[str, s
 def read_event(raw: bytes) -> Prepared | Refusal:
     """One event from its raw JSON, or why it is refused."""
     try:
-        event = EVENT_DECODER.decode(raw)
+        event = LIGHT_DECODER.decode(raw)
+        if isinstance(event.data, LightTransaction) and not numbers_are_sound(event.data):
+            event = EVENT_DECODER.decode(raw)  # the long way: it says which number is wrong, or that none is
+        return _judged(event, raw)
     except msgspec.ValidationError as error:
         detail, pointer = pointer_of(error)
         return Refusal("invalid event", detail, pointer)
@@ -73,22 +79,30 @@ def read_event(raw: bytes) -> Prepared | Refusal:
         return Refusal("malformed JSON", str(error))
     except RecursionError:
         return Refusal("nested too deep", "the event is nested deeper than the limit")
+
+
+def _judged(event: Any, raw: bytes) -> Prepared | Refusal:
     message = event.data
-    unsound = first_unsound(message)
+    unsound = None if isinstance(message, LightTransaction) else first_unsound(message)
     if unsound is not None:
         detail = "a number must be finite, below 10^15 and have at most 8 decimals"
         return Refusal("invalid event data", detail, "/data" + unsound, event.id)
-    if b"\\u0000" in raw:
+    unfit = first_unfit(event)
+    if unfit is not None:
+        return Refusal("invalid event", unfit[1], unfit[0], event.id)
+    if b"\\" in raw and _NUL.search(raw):
         return Refusal("invalid event", "the character U+0000 is not allowed in text", "", event.id)
+    event_type = type_of(event)
+    store = None if event_type in MASTER_TYPES else message.store
     return Prepared(
         event.id,
         event.source,
-        type_of(event),
+        event_type,
         key_of(message),
-        partition_of(store_of(message)),
-        hashlib.blake2b(raw, digest_size=16).digest(),
+        partition_of(store),
         raw,
-        message,
+        store,
+        business_date_of(message),
     )
 
 

@@ -6,6 +6,7 @@ An answer is given only after the commit that holds its event. While one group i
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -14,12 +15,13 @@ import psycopg
 import structlog
 
 from tillwire.database import sql
+from tillwire.database.arrays import number_array, text_array
 from tillwire.errors import TransientError
 from tillwire.events import frames
 from tillwire.exceptions.codes import owner_of
 from tillwire.faultpoints import passing
-from tillwire.intake.door import Prepared, read_event
-from tillwire.model.event import business_date_of, store_of
+from tillwire.intake.door import Prepared
+from tillwire.model.event import EVENT_DECODER, type_of
 from tillwire.model.transaction import Transaction
 
 ACCEPTED = "accepted"
@@ -61,11 +63,10 @@ class _Group:
         ordinals = list(self.first.values())
         return {
             "body": frames.pack([event.raw for event in events]),
-            "keys": [events[i].key for i in ordinals],
-            "sources": [events[i].source for i in ordinals],
-            "digests": [events[i].digest for i in ordinals],
-            "ordinals": ordinals,
-            "partitions": [events[i].partition for i in ordinals],
+            "keys": text_array([events[i].key for i in ordinals]),
+            "sources": text_array([events[i].source for i in ordinals]),
+            "ordinals": number_array(ordinals),
+            "partitions": number_array([events[i].partition for i in ordinals]),
         }
 
 
@@ -190,33 +191,39 @@ class GroupCommit:
     async def _judge(
         self, connection: psycopg.AsyncConnection, group: _Group, group_id: int, doubtful: list[int]
     ) -> None:
-        """Tell duplicates from conflicts among events whose key was there already."""
-        keys = {(group.events[i].key, group.events[i].source) for i in doubtful}
-        parameters = {"keys": [key for key, _ in keys], "sources": [source for _, source in keys]}
+        """Tell duplicates from conflicts among events whose key was there already, by what is stored under it."""
+        keys = list({(group.events[i].key, group.events[i].source) for i in doubtful})
+        parameters = {
+            "keys": text_array([key for key, _ in keys]),
+            "sources": text_array([source for _, source in keys]),
+        }
         cursor = await connection.execute(_sql.known, parameters)
-        known = {(key, source): (digest, gid, ordinal) async for key, source, digest, ordinal, gid in cursor}
+        known = {(key, source): (stored_in, ordinal) async for key, source, stored_in, ordinal in cursor}
+        groups = {stored_in for stored_in, _ in known.values()}
+        cursor = await connection.execute(_sql.group_bodies, (list(groups),), binary=True)
+        bodies = {stored_in: frames.unpack(body) async for stored_in, body in cursor}
         for i in doubtful:
             event = group.events[i]
-            digest, stored_in, ordinal = known[(event.key, event.source)]
-            group.statuses[i] = DUPLICATE
-            if bytes(digest) == event.digest or await self._same(connection, event, stored_in, ordinal):
-                continue
-            group.statuses[i] = CONFLICT
-            await connection.execute(_sql.raise_conflict, _conflict(event, group_id, i))
+            stored_in, ordinal = known[(event.key, event.source)]
+            if _same(event.raw, bodies[stored_in][ordinal]):
+                group.statuses[i] = DUPLICATE
+            else:
+                group.statuses[i] = CONFLICT
+                await connection.execute(_sql.raise_conflict, _conflict(event, group_id, i))
 
-    @staticmethod
-    async def _same(connection: psycopg.AsyncConnection, event: Prepared, group_id: int, ordinal: int) -> bool:
-        """True if the stored event says the same in other words (spaces, order of fields, "1.0" for "1.00")."""
-        cursor = await connection.execute(_sql.group_body, (group_id,))
-        row = await cursor.fetchone()
-        assert row is not None
-        stored = read_event(frames.unpack(bytes(row[0]))[ordinal])
-        return isinstance(stored, Prepared) and stored.type == event.type and stored.message == event.message
+
+def _same(raw: bytes, stored: bytes) -> bool:
+    """True if two events say the same, if need be in other words (spaces, order of fields, "1.0" for "1.00")."""
+    if raw == stored:
+        return True
+    one, other = EVENT_DECODER.decode(raw), EVENT_DECODER.decode(stored)
+    return type_of(one) == type_of(other) and bool(one.data == other.data)
 
 
 def _conflict(event: Prepared, group_id: int, ordinal: int) -> dict[str, object]:
     message = "the same key came again with other content; the first stays recorded, this one has no effect"
-    transaction = event.message if isinstance(event.message, Transaction) else None
+    content = EVENT_DECODER.decode(event.raw).data
+    transaction = content if isinstance(content, Transaction) else None
     fault = {"code": "duplicate_conflict", "message": message, "pointer": ""}
     return {
         "code": "duplicate_conflict",
@@ -226,13 +233,13 @@ def _conflict(event: Prepared, group_id: int, ordinal: int) -> dict[str, object]
         "event_type": event.type,
         "source": event.source,
         "key": event.key,
-        "store": store_of(event.message),
-        "register": getattr(event.message, "register", None),
-        "business_date": business_date_of(event.message),
+        "store": event.store,
+        "register": getattr(content, "register", None),
+        "business_date": event.business_date,
         "kind": transaction.kind.value if transaction else None,
         "amount": transaction.total if transaction else None,
         "currency": transaction.currency if transaction else None,
         "group_id": group_id,
         "ordinal": ordinal,
-        "digest": event.digest,
+        "digest": hashlib.sha256(event.raw).digest(),
     }

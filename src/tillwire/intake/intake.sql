@@ -4,11 +4,9 @@
 WITH stored AS (
     INSERT INTO intake_group (body) VALUES (%(body)b) RETURNING group_id
 ), fresh AS (
-    INSERT INTO intake (key, source, digest, group_id, ordinal)
-    SELECT e.key, e.source, e.digest, stored.group_id, e.ordinal
-    FROM stored,
-         unnest(%(keys)b::text[], %(sources)b::text[], %(digests)b::bytea[], %(ordinals)b::int4[])
-             AS e (key, source, digest, ordinal)
+    INSERT INTO intake (key, source, group_id, ordinal)
+    SELECT e.key, e.source, stored.group_id, e.ordinal
+    FROM stored, unnest(%(keys)s::text[], %(sources)s::text[], %(ordinals)s::int4[]) AS e (key, source, ordinal)
     ORDER BY e.key, e.source
     ON CONFLICT DO NOTHING
     RETURNING group_id, ordinal
@@ -16,18 +14,18 @@ WITH stored AS (
     INSERT INTO intake_queue (partition, group_id, ordinals)
     SELECT p.partition, f.group_id, array_agg(f.ordinal ORDER BY f.ordinal)
     FROM fresh f
-    JOIN unnest(%(ordinals)b::int4[], %(partitions)b::int2[]) AS p (ordinal, partition) USING (ordinal)
+    JOIN unnest(%(ordinals)s::int4[], %(partitions)s::int2[]) AS p (ordinal, partition) USING (ordinal)
     GROUP BY p.partition, f.group_id
 )
 SELECT stored.group_id, (SELECT array_agg(ordinal) FROM fresh) FROM stored
 
 -- name: known
-SELECT i.key, i.source, i.digest, i.ordinal, i.group_id
-FROM unnest(%(keys)b::text[], %(sources)b::text[]) AS k (key, source)
+SELECT i.key, i.source, i.group_id, i.ordinal
+FROM unnest(%(keys)s::text[], %(sources)s::text[]) AS k (key, source)
 JOIN intake i USING (key, source)
 
--- name: group_body
-SELECT body FROM intake_group WHERE group_id = %s
+-- name: group_bodies
+SELECT group_id, body FROM intake_group WHERE group_id = ANY(%s)
 
 -- name: raise_conflict
 INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,

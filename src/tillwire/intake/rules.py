@@ -17,12 +17,16 @@ from tillwire.model.stock import StockMovement
 from tillwire.model.till import DayClosed, DayOpened, TillClosed, TillOpened
 from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, Line, LineKind, Transaction
 
+_ITEM = LineKind.ITEM
+_LAYAWAY = Kind.LAYAWAY
+_POST_VOID = Kind.POST_VOID
+
 ZERO_QUANTITY = "zero_quantity"
 ZERO_AMOUNT = "zero_amount"
 UNIT_CONVERTED = "unit_converted"
 
 NOTES: dict[str, str] = {
-    ZERO_QUANTITY: "a line of quantity zero is recorded and moves no stock",
+    ZERO_QUANTITY: "a line of quantity zero is recorded with the amount the source gives it, and moves no stock",
     ZERO_AMOUNT: "a line of amount zero is recorded and moves its stock without revenue",
     UNIT_CONVERTED: "a line in another unit is converted to the product's stock unit by master data",
 }
@@ -79,7 +83,7 @@ class Auditor:
             case TillOpened() | TillClosed() | DayOpened() | DayClosed():
                 faults: list[Fault] = []
                 company = self._head(message, today, faults)
-                return faults, Enrichment(company)
+                return faults, Enrichment(company=company)
         raise TypeError(f"no rules for {type(message).__name__}")
 
     def _head(
@@ -91,7 +95,7 @@ class Auditor:
         """Store, register, currency, business date: what all messages of a store share. Returns the company."""
         store = self.master.stores.get(message.store)
         days = (message.business_date - today).days
-        if days > self.policy.future_days or -days > self.policy.past_days:
+        if not -self.policy.past_days <= days <= self.policy.future_days:
             text = f"business date {message.business_date} is out of range at {today}"
             faults.append(Fault("business_date_invalid", text, "/data/business_date"))
         if store is None:
@@ -117,7 +121,7 @@ class Auditor:
             factors.append(factor)
             if factor is not None:
                 notes[UNIT_CONVERTED] = notes.get(UNIT_CONVERTED, 0) + 1
-        return faults, Enrichment(company, (), tuple(factors), notes)
+        return faults, Enrichment(company=company, factors=tuple(factors), notes=notes)
 
     def _product(self, sku: str, unit: str, i: int, faults: list[Fault]) -> tuple[str, Decimal | None]:
         """The class of a product, and the factor from ``unit`` to its stock unit (none: they are the same)."""
@@ -138,16 +142,16 @@ class Auditor:
         faults: list[Fault] = []
         company = self._head(tx, today, faults)
         kind = tx.kind
-        if kind in SELLING or kind is Kind.LAYAWAY:
+        if kind in SELLING or kind is _LAYAWAY:
             classes, factors, notes = self._lines(tx, faults)
             self._tenders(tx, faults)
         else:
             classes, factors, notes = (), (), {}
             if kind in CASH_MANAGEMENT:
                 self._tenders(tx, faults)
-        if kind is Kind.POST_VOID and tx.original is None:
+        if kind is _POST_VOID and tx.original is None:
             faults.append(Fault("original_missing", "a post-void names the transaction it voids", "/data/original"))
-        return faults, Enrichment(company, classes, factors, notes)
+        return faults, Enrichment(company=company, classes=classes, factors=factors, notes=notes)
 
     def _lines(
         self, tx: Transaction, faults: list[Fault]
@@ -164,7 +168,7 @@ class Auditor:
         in_force = 0
         for i, line in enumerate(tx.lines):
             factor: Decimal | None = None
-            if line.kind is LineKind.ITEM:
+            if line.kind is _ITEM:
                 product = products.get(line.sku)
                 if product is not None and product[1] == line.unit:
                     product_class = product[0]
@@ -173,18 +177,18 @@ class Auditor:
                     if factor is not None:
                         notes[UNIT_CONVERTED] = notes.get(UNIT_CONVERTED, 0) + 1
             else:
-                product_class = line.kind.value
+                product_class = line.kind.value  # see sales.entries
             classes.append(product_class)
             factors.append(factor)
             if line.voided:
                 continue
             in_force += 1
-            quantity, amount = line.quantity, line.amount
-            extension = quantity * line.unit_price
+            quantity, amount, price = line.quantity, line.amount, line.unit_price
+            extension = quantity * price
             for discount in line.discounts:
                 extension -= discount.amount
                 discounted += discount.amount
-            if not -tolerance <= extension - amount <= tolerance:
+            if quantity and extension != amount and not -tolerance <= extension - amount <= tolerance:
                 faults.append(_extension_fault(line, extension, i))
             for one in line.taxes:
                 tax += one.amount
@@ -195,16 +199,17 @@ class Auditor:
                 notes[ZERO_QUANTITY] = notes.get(ZERO_QUANTITY, 0) + 1
             elif not amount:
                 notes[ZERO_AMOUNT] = notes.get(ZERO_AMOUNT, 0) + 1
-            elif (quantity > ZERO) != (amount > ZERO):
+            elif quantity.is_signed() is not amount.is_signed():
                 text = f"quantity {quantity} and amount {amount} have unlike signs"
                 faults.append(Fault("sign_contradiction", text, f"/data/lines/{i}/amount"))
-            if line.unit_price < ZERO:
+            if price.is_signed() and price:
                 text = f"unit price {line.unit_price} is below zero"
                 faults.append(Fault("negative_price", text, f"/data/lines/{i}/unit_price"))
         if not in_force:
             faults.append(Fault("empty_transaction", "no line is in force", "/data/lines"))
         self._header(tx, net, tax, discounted, faults)
-        if _written_decimals(net + tax + discounted) > minor_units(tx.currency):
+        sums = net + tax + discounted
+        if _too_precise(sums, tx.currency):
             faults.extend(_precision_faults(tx))
         return tuple(classes), tuple(factors), notes
 
@@ -213,13 +218,13 @@ class Auditor:
         total = net + tx.rounding
         if not tx.tax_included:
             total += tax
-        if abs(total - tx.total) > tolerance:
+        if total != tx.total and abs(total - tx.total) > tolerance:
             text = f"total {tx.total}, but lines, tax and rounding add up to {total} {tx.currency}"
             faults.append(Fault("total_mismatch", text, "/data/total"))
-        if tx.tax is not None and abs(tax - tx.tax) > tolerance:
+        if tx.tax is not None and tx.tax != tax and abs(tax - tx.tax) > tolerance:
             text = f"tax {tx.tax}, but the lines' taxes add up to {tax} {tx.currency}"
             faults.append(Fault("tax_mismatch", text, "/data/tax"))
-        if tx.discount is not None and abs(discounted - tx.discount) > tolerance:
+        if tx.discount is not None and tx.discount != discounted and abs(discounted - tx.discount) > tolerance:
             text = f"discount {tx.discount}, but the lines' discounts add up to {discounted} {tx.currency}"
             faults.append(Fault("discount_mismatch", text, "/data/discount"))
 
@@ -232,7 +237,8 @@ class Auditor:
                 faults.append(Fault("unknown_tender", text, f"/data/tenders/{i}/type"))
             if not tender.voided:
                 tendered += tender.amount
-        if _written_decimals(tendered + tx.total) > minor_units(tx.currency):
+        sums = tendered + tx.total
+        if _too_precise(sums, tx.currency):
             faults.extend(_precision_faults(tx))
         if tendered != tx.total:
             text = f"tenders less change are {tendered}, the total is {tx.total} {tx.currency}"
@@ -253,10 +259,14 @@ def _decimals(number: Decimal) -> int:
     return -exponent if isinstance(exponent, int) and exponent < 0 else 0
 
 
-def _written_decimals(total: Decimal) -> int:
-    """Decimals as written. Adding is exact, so a sum has at least those of each part: one look instead of many."""
+def _too_precise(total: Decimal, currency: str) -> bool:
+    """Digits below the minor unit as written. Adding is exact, so a sum has at least those of each part: one look
+    instead of many, and a cheap one where the sum is written just as the currency is.
+    """
+    if total.same_quantum(quantum(currency)):
+        return False
     exponent = total.as_tuple().exponent
-    return -exponent if isinstance(exponent, int) else 0
+    return isinstance(exponent, int) and -exponent > minor_units(currency)
 
 
 def _precision_faults(tx: Transaction) -> list[Fault]:

@@ -152,6 +152,8 @@ class Worker:
         for projection in self._projections:
             projection.begin()
         append = Append(offsets)
+        add = append.add
+        applies = [projection.apply for projection in self._projections]
         today = self._now().date()
         faulty: list[Item] = []
         retried: list[Item] = []
@@ -164,7 +166,7 @@ class Worker:
                     continue
             if item.retry:
                 retried.append(item)
-            recorded = append.add(
+            recorded = add(
                 event,
                 item.raw,
                 item.enrichment,
@@ -172,8 +174,8 @@ class Worker:
                 group_id=item.group_id,
                 ordinal=item.ordinal,
             )
-            for projection in self._projections:
-                projection.apply(recorded)
+            for apply in applies:
+                apply(recorded)
         append.write(self._connection)
         passing("worker.between_copies")
         for projection in self._projections:

@@ -1,10 +1,13 @@
 -- name: copy_movements
-COPY stock_movement (store, business_date, event_offset, line, sku, reason, quantity) FROM STDIN
+COPY stock_document (store, business_date, event_offset, reason, lines, skus, quantities) FROM STDIN
 
 -- name: add_to_balances
-INSERT INTO stock_balance (store, sku, on_hand)
-SELECT * FROM unnest(%(stores)b::text[], %(skus)b::text[], %(quantities)s::numeric[])
-ON CONFLICT (store, sku) DO UPDATE SET on_hand = stock_balance.on_hand + excluded.on_hand
+-- MERGE is enough, and cheaper than ON CONFLICT: the lock on the store's partition keeps other writers away.
+MERGE INTO stock_balance b
+USING unnest(%(stores)s::text[], %(skus)s::text[], %(quantities)s::numeric[]) AS m (store, sku, quantity)
+   ON b.store = m.store AND b.sku = m.sku
+WHEN MATCHED THEN UPDATE SET on_hand = b.on_hand + m.quantity
+WHEN NOT MATCHED THEN INSERT (store, sku, on_hand) VALUES (m.store, m.sku, m.quantity)
 
 -- name: on_hand
 SELECT on_hand FROM stock_balance WHERE store = %s AND sku = %s

@@ -1,7 +1,7 @@
 """The stock ledger: an inline projection of every event that moves goods.
 
-A sale moves stock out (negative), a return in. Quantities are in the product's stock unit: what was sold in another unit
-is converted by the factor that master data gave when the event was recorded. Negative balances are normal.
+A sale moves stock out (negative), a return in. Quantities are in the product's stock unit: what was sold in another
+unit is converted by the factor that master data gave when the event was recorded. Negative balances are normal.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from decimal import Decimal
 import psycopg
 
 from tillwire.database import sql
+from tillwire.database.arrays import number_array, plain_text_array, text_array
 from tillwire.database.copying import copy_rows, escaped
 from tillwire.events.recorded import Recorded
 from tillwire.model.money import ZERO
@@ -19,12 +20,13 @@ from tillwire.model.stock import StockMovement
 from tillwire.model.transaction import SELLING, LineKind, Transaction
 
 _sql = sql.load("tillwire.inventory", "inventory.sql")
+_ITEM = LineKind.ITEM
 
 
 class StockLedger:
     """Gathers movements and adds them up per store and item."""
 
-    tables: Sequence[str] = ("stock_movement", "stock_balance")
+    tables: Sequence[str] = ("stock_document", "stock_balance")
 
     def __init__(self) -> None:
         self.begin()
@@ -45,29 +47,54 @@ class StockLedger:
 
     def _transaction(self, recorded: Recorded, transaction: Transaction) -> None:
         store = transaction.store
-        plain = recorded.plain
-        head = f"{store if plain else escaped(store)}\t{transaction.business_date}\t{recorded.offset}\t"
-        reason = transaction.kind.value
-        rows, balances = self._rows, self._balances
+        balances = self._balances
+        numbers, skus, quantities = [], [], []
         for i, (line, factor) in enumerate(zip(transaction.lines, recorded.enrichment.factors, strict=True)):
             quantity = line.quantity
-            if line.voided or not quantity or line.kind is not LineKind.ITEM:
+            if not quantity or line.voided or line.kind is not _ITEM:
                 continue
             moved = -quantity if factor is None else -quantity * factor
             sku = line.sku
-            rows.append(f"{head}{i}\t{sku if plain else escaped(sku)}\t{reason}\t{moved}\n")
+            numbers.append(i)
+            skus.append(sku)
+            quantities.append(moved)
             place = (store, sku)
-            balances[place] = balances.get(place, ZERO) + moved
+            known = balances.get(place)
+            balances[place] = moved if known is None else known + moved
+        if numbers:
+            self._add(recorded, store, transaction.kind, numbers, skus, quantities)
 
     def _movement(self, recorded: Recorded, movement: StockMovement) -> None:
-        head = f"{escaped(movement.store)}\t{movement.business_date}\t{recorded.offset}\t"
+        numbers, skus, quantities = [], [], []
         for i, (line, factor) in enumerate(zip(movement.lines, recorded.enrichment.factors, strict=True)):
             moved = line.quantity if factor is None else line.quantity * factor
             if not moved:
                 continue
-            self._rows.append(f"{head}{i}\t{escaped(line.sku)}\t{movement.reason.value}\t{moved}\n")
+            numbers.append(i)
+            skus.append(line.sku)
+            quantities.append(moved)
             place = (movement.store, line.sku)
             self._balances[place] = self._balances.get(place, ZERO) + moved
+        if numbers:
+            self._add(recorded, movement.store, movement.reason, numbers, skus, quantities)
+
+    def _add(
+        self,
+        recorded: Recorded,
+        store: str,
+        reason: str,
+        lines: list[int],
+        skus: list[str],
+        quantities: list[Decimal],
+    ) -> None:
+        if recorded.plain:
+            items = plain_text_array(skus)
+        else:
+            store, items = escaped(store), escaped(text_array(skus))
+        self._rows.append(
+            f"{store}\t{recorded.day}\t{recorded.offset}\t{reason!s}\t{number_array(lines)}\t{items}\t"
+            f"{number_array(quantities)}\n"
+        )
 
     def write(self, connection: psycopg.Connection) -> None:
         """Copy the movements and add them to the balances, in the order of the key (no deadlocks, near pages)."""
@@ -75,9 +102,9 @@ class StockLedger:
         if self._balances:
             places = sorted(self._balances)
             parameters = {
-                "stores": [store for store, _ in places],
-                "skus": [sku for _, sku in places],
-                "quantities": "{" + ",".join(str(self._balances[place]) for place in places) + "}",
+                "stores": text_array([store for store, _ in places]),
+                "skus": text_array([sku for _, sku in places]),
+                "quantities": number_array([self._balances[place] for place in places]),
             }
             connection.execute(_sql.add_to_balances, parameters)
         self.begin()

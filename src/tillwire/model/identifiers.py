@@ -1,4 +1,4 @@
-"""Identifiers of the trade: GTIN and GLN with their check digit (GS1 General Specifications, 7.9), UUIDv7 (RFC 9562)."""
+"""Identifiers of the trade: GTIN and GLN with check digit (GS1 General Specifications, 7.9), UUIDv7 (RFC 9562)."""
 
 from __future__ import annotations
 

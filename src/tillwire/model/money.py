@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import cache
 
 import msgspec
 
@@ -39,6 +40,7 @@ def minor_units(currency: str) -> int:
 _QUANTUM = {digits: Decimal(1).scaleb(-digits) for digits in range(5)}
 
 
+@cache
 def quantum(currency: str) -> Decimal:
     """The smallest amount of ``currency``, such as 0.01 for USD."""
     return _QUANTUM[minor_units(currency)]

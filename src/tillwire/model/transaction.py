@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from tillwire.model.fields import Amount, Code, Currency, Identifier, Quantity, Sequence, Text, Timestamp
+from tillwire.model.fields import Amount, Code, Currency, Identifier, Quantity, Sequence, Text, Timestamp, iso_text
 from tillwire.model.money import ZERO, Money
 
 
@@ -77,7 +77,7 @@ class Tax(Struct, frozen=True, gc=False):
 
 
 class Line(Struct, frozen=True, gc=False):
-    """One line. ``amount`` is quantity x unit_price - discounts as the source computed it, in the currency's minor units."""
+    """One line. ``amount`` is quantity x unit_price - discounts as the source computed it, in minor units at the finest."""
 
     sku: Code
     quantity: Quantity
@@ -148,4 +148,4 @@ class Transaction(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def key(self) -> str:
         """The business key as text: store/register/business date/sequence."""
-        return f"{self.store}/{self.register}/{self.business_date}/{self.sequence}"
+        return f"{self.store}/{self.register}/{iso_text(self.business_date)}/{self.sequence}"

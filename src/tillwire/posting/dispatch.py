@@ -1,7 +1,7 @@
 """Dispatch: journals to the ERP, exactly once, within its limits, however it fails.
 
-States: built, sent, posted, rejected, unknown. A journal is marked sent, durably, before the call that sends it; whoever
-finds it so after a crash looks it up by its reference before anything is sent again. One lane per hub: an advisory lock
+States: built, sent, posted, rejected, unknown. A journal is marked sent, durably, before the call that sends it;
+whoever finds it so after a crash looks it up by its reference before anything is sent again. One lane per hub: an advisory lock
 makes further dispatchers stand by.
 """
 

@@ -75,7 +75,7 @@ SELECT i.key, i.source, i.group_id, i.ordinal, g.received_at, g.body
 FROM intake i JOIN intake_group g USING (group_id) WHERE i.key = %s
 
 -- name: recorded
-SELECT e.partition, e.event_offset, e.type, e.store, e.business_date, c.recorded_at
+SELECT e.partition, e.event_offset, c.recorded_at
 FROM event e
 JOIN LATERAL (
     SELECT recorded_at FROM event_chunk c

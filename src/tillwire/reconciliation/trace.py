@@ -10,6 +10,7 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.events import frames
+from tillwire.model.event import EVENT_DECODER, business_date_of, store_of
 
 _sql = sql.load("tillwire.reconciliation", "reconciliation.sql")
 
@@ -36,7 +37,7 @@ def _rows(connection: psycopg.Connection, query: str, parameters: tuple[object, 
 
 
 def trace(connection: psycopg.Connection, key: str) -> list[Trace]:
-    """What is known of a business key (store/register/business date/sequence); one trace for each source that sent it."""
+    """What is known of a business key (store/register/business date/sequence): a trace for each source that sent it."""
     return [_trace(connection, *row) for row in connection.execute(_sql.accepted, (key,)).fetchall()]
 
 
@@ -49,6 +50,7 @@ def _trace(
     received_at: datetime,
     body: bytes,
 ) -> Trace:
+    raw = frames.unpack(body)[ordinal]
     recorded = next(iter(_rows(connection, _sql.recorded, (group_id, ordinal))), None)
     entries: list[dict[str, Any]] = []
     movements: list[dict[str, Any]] = []
@@ -56,7 +58,8 @@ def _trace(
     published = False
     if recorded is not None:
         offset = recorded["event_offset"]
-        place = (recorded["store"], recorded["business_date"], offset)
+        message = EVENT_DECODER.decode(raw).data
+        place = (store_of(message), business_date_of(message), offset)
         entries = _rows(connection, _sql.entries, place)
         movements = _rows(connection, _sql.movements, place)
         journal = next(iter(_rows(connection, _sql.journal, (*place, offset))), None)
@@ -66,7 +69,7 @@ def _trace(
         key=key,
         source=source,
         received_at=received_at,
-        raw=msgspec.Raw(frames.unpack(body)[ordinal]),
+        raw=msgspec.Raw(raw),
         recorded=recorded,
         entries=entries,
         movements=movements,

@@ -35,6 +35,7 @@ COMPONENTS: dict[str, str] = {
 Entries = dict[tuple[str, str], Decimal]
 """(component, code) -> amount in the transaction's currency."""
 
+_LAYAWAY = Kind.LAYAWAY
 _LIABILITIES = frozenset({LineKind.GIFT_CARD, LineKind.DEPOSIT, LineKind.TIP, LineKind.DONATION})
 NO_REASON = "other"
 
@@ -44,7 +45,7 @@ def entries_of(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
     kind = transaction.kind
     if kind in SELLING:
         entries = _lines(transaction, classes)
-    elif kind is Kind.LAYAWAY:
+    elif kind is _LAYAWAY:
         entries = {(LIABILITY, LineKind.DEPOSIT.value): transaction.rounding - transaction.total}
     elif kind in CASH_MANAGEMENT:
         entries = {(CASH_MOVEMENT, kind.value): -transaction.total}
@@ -63,29 +64,38 @@ def entries_of(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
 
 def _add(entries: Entries, component: str, code: str, amount: Decimal) -> None:
     place = (component, code)
-    entries[place] = entries.get(place, ZERO) + amount
+    known = entries.get(place)
+    entries[place] = amount if known is None else known + amount
 
 
 def _lines(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
-    entries: Entries = {}
-    get = entries.get
+    revenue: dict[str, Decimal] = {}
+    liabilities: dict[str, Decimal] = {}
+    discounts: dict[str, Decimal] = {}
+    taxes: dict[str, Decimal] = {}
     included = transaction.tax_included
     for line, product_class in zip(transaction.lines, classes, strict=True):
         if line.voided:
             continue
-        credit = line.amount
+        debit = -line.amount
         for discount in line.discounts:
             off = discount.amount
-            credit += off
-            place = (DISCOUNT, discount.reason or NO_REASON)
-            entries[place] = get(place, ZERO) + off
+            debit -= off
+            reason = discount.reason or NO_REASON
+            discounts[reason] = discounts[reason] + off if reason in discounts else off
         for tax in line.taxes:
+            amount = tax.amount
             if included:
-                credit -= tax.amount
-            place = (TAX, tax.code)
-            entries[place] = get(place, ZERO) - tax.amount
-        place = (LIABILITY, line.kind.value) if line.kind in _LIABILITIES else (REVENUE, product_class)
-        entries[place] = get(place, ZERO) - credit
+                debit += amount
+            code = tax.code
+            taxes[code] = taxes[code] - amount if code in taxes else -amount
+        # The class of a line that sells no item is its kind.
+        credited = liabilities if line.kind in _LIABILITIES else revenue
+        credited[product_class] = credited[product_class] + debit if product_class in credited else debit
+    entries = {(REVENUE, code): amount for code, amount in revenue.items()}
+    for component, amounts in ((DISCOUNT, discounts), (TAX, taxes), (LIABILITY, liabilities)):
+        for code, amount in amounts.items():
+            entries[(component, code)] = amount
     return entries
 
 

@@ -1,9 +1,7 @@
 -- name: copy_sales
-COPY sale (store, business_date, partition, event_offset, register, sequence, kind, currency, total, tax, discount)
+COPY sale (store, business_date, event_offset, register, sequence, kind, currency, total, tax, discount, components,
+           codes, amounts)
 FROM STDIN
-
--- name: copy_entries
-COPY ledger_entry (store, business_date, event_offset, component, code, currency, amount) FROM STDIN
 
 -- name: add_completeness
 INSERT INTO completeness (store, register, business_date, recorded, selling, amount, currency, sequences)
@@ -38,7 +36,7 @@ ON CONFLICT (store, business_date, rule) DO UPDATE SET lines = rule_note.lines +
 
 -- name: mark_due
 INSERT INTO posting_due (store, business_date, last_offset)
-SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(offsets)b::int8[])
+SELECT * FROM unnest(%(stores)s::text[], %(dates)s::date[], %(offsets)s::int8[])
 ON CONFLICT (store, business_date) DO UPDATE SET last_offset = greatest(posting_due.last_offset, excluded.last_offset)
 
 -- name: add_hours

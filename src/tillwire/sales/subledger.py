@@ -8,8 +8,10 @@ from datetime import date
 import psycopg
 
 from tillwire.database import sql
+from tillwire.database.arrays import number_array, plain_text_array, text_array
 from tillwire.database.copying import copy_rows, escaped
 from tillwire.events.recorded import Recorded
+from tillwire.model.money import ZERO
 from tillwire.model.till import TillClosed
 from tillwire.model.transaction import Transaction
 from tillwire.sales.entries import DISCOUNT, TAX, Entries, entries_of, till_entries
@@ -20,7 +22,7 @@ _sql = sql.load("tillwire.sales", "sales.sql")
 class Subledger:
     """Gathers transactions and till differences as rows."""
 
-    tables: Sequence[str] = ("sale", "ledger_entry")
+    tables: Sequence[str] = ("sale",)
 
     def __init__(self, *, mark_due: bool = True) -> None:
         """``mark_due`` is off in a replay: posting is a state, and a replay posts nothing."""
@@ -30,7 +32,6 @@ class Subledger:
     def begin(self) -> None:
         """Forget what was gathered."""
         self._sales: list[str] = []
-        self._entries: list[str] = []
         self._due: dict[tuple[str, date], int] = {}
 
     def apply(self, recorded: Recorded) -> None:
@@ -39,39 +40,50 @@ class Subledger:
         if isinstance(message, Transaction):
             self._transaction(recorded, message)
         elif isinstance(message, TillClosed):
-            head = f"{escaped(message.store)}\t{message.business_date}\t{recorded.offset}\t"
-            self._add(head, message.currency, till_entries(message), plain=False)
+            self._till(recorded, message)
         else:
             return
         self._due[(message.store, message.business_date)] = recorded.offset
 
     def _transaction(self, recorded: Recorded, tx: Transaction) -> None:
+        entries = entries_of(tx, recorded.enrichment.classes)
+        tax = discount = ZERO
+        for (component, _), amount in entries.items():
+            if component is TAX:
+                tax -= amount
+            elif component is DISCOUNT:
+                discount += amount
         plain = recorded.plain
         store, register = (tx.store, tx.register) if plain else (escaped(tx.store), escaped(tx.register))
-        entries = entries_of(tx, recorded.enrichment.classes)
-        tax = -sum([amount for (component, _), amount in entries.items() if component == TAX])
-        discount = sum([amount for (component, _), amount in entries.items() if component == DISCOUNT])
         self._sales.append(
-            f"{store}\t{tx.business_date}\t{recorded.partition}\t{recorded.offset}\t{register}\t{tx.sequence}\t"
-            f"{tx.kind.value}\t{tx.currency}\t{tx.total}\t{tax}\t{discount}\n"
+            f"{store}\t{recorded.day}\t{recorded.offset}\t{register}\t{tx.sequence}\t{tx.kind!s}\t"
+            f"{tx.currency}\t{tx.total!s}\t{tax!s}\t{discount!s}\t{_columns(entries, plain=plain)}"
         )
-        self._add(f"{store}\t{tx.business_date}\t{recorded.offset}\t", tx.currency, entries, plain=plain)
 
-    def _add(self, head: str, currency: str, entries: Entries, *, plain: bool) -> None:
-        rows = self._entries
-        for (component, code), amount in entries.items():
-            rows.append(f"{head}{component}\t{code if plain else escaped(code)}\t{currency}\t{amount}\n")
+    def _till(self, recorded: Recorded, till: TillClosed) -> None:
+        columns = _columns(till_entries(till), plain=False)
+        self._sales.append(
+            f"{escaped(till.store)}\t{recorded.day}\t{recorded.offset}\t{escaped(till.register)}\t\\N\t\\N\t"
+            f"{till.currency}\t0\t0\t0\t{columns}"
+        )
 
     def write(self, connection: psycopg.Connection) -> None:
-        """Copy the rows."""
+        """Copy the rows, and note the store days that have something to post."""
         copy_rows(connection, _sql.copy_sales, self._sales)
-        copy_rows(connection, _sql.copy_entries, self._entries)
         if self._due and self._mark_due:
             places = sorted(self._due)
             parameters = {
-                "stores": [store for store, _ in places],
-                "dates": [day for _, day in places],
-                "offsets": [self._due[place] for place in places],
+                "stores": text_array([store for store, _ in places]),
+                "dates": number_array([day for _, day in places]),
+                "offsets": number_array([self._due[place] for place in places]),
             }
             connection.execute(_sql.mark_due, parameters)
         self.begin()
+
+
+def _columns(entries: Entries, *, plain: bool) -> str:
+    """Components, codes and amounts as the last three columns of a COPY row."""
+    codes = [code for _, code in entries]
+    shown = plain_text_array(codes) if plain else escaped(text_array(codes))
+    components = "{" + ",".join([component for component, _ in entries]) + "}"
+    return f"{components}\t{shown}\t{number_array(entries.values())}\n"

@@ -11,7 +11,6 @@ ALTER TABLE intake_group ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE TABLE intake (
     key       text NOT NULL,            -- the business key
     source    text NOT NULL,
-    digest    bytea NOT NULL,           -- of the raw data, to tell a duplicate from a conflict
     group_id  bigint NOT NULL,
     ordinal   integer NOT NULL,         -- place of the event in its group
     PRIMARY KEY (key, source)
@@ -63,17 +62,13 @@ CREATE TABLE event_partition (
 ) WITH (fillfactor = 10);
 INSERT INTO event_partition (partition) SELECT generate_series(0, 16);
 
+-- Where each accepted event went. Its payload is in the chunk that holds the offset.
 CREATE TABLE event (
-    partition     smallint NOT NULL,
-    event_offset  bigint NOT NULL,
-    type          text NOT NULL,
-    key           text NOT NULL,
-    store         text,
-    business_date date,
     group_id      bigint NOT NULL,
     ordinal       integer NOT NULL,
-    PRIMARY KEY (partition, event_offset),
-    UNIQUE (group_id, ordinal)           -- an accepted event is recorded once, whatever happens
+    partition     smallint NOT NULL,
+    event_offset  bigint NOT NULL,
+    PRIMARY KEY (group_id, ordinal)      -- an accepted event is recorded once, whatever happens
 );
 
 CREATE TABLE event_chunk (
@@ -104,43 +99,37 @@ CREATE TABLE master_record (
 );
 CREATE INDEX master_record_by_change ON master_record (changed);
 
+-- The sales subledger: one row per event with its double-entry components side by side (debit positive, credit
+-- negative; they add up to zero). Arrays, because a row and an index entry for each component cost four times the time;
+-- the view ledger_entry shows them as rows. kind is none for a till close, which has components and is no transaction.
 CREATE TABLE sale (
     store         text NOT NULL,
     business_date date NOT NULL,
-    partition     smallint NOT NULL,
     event_offset  bigint NOT NULL,
     register      text NOT NULL,
-    sequence      bigint NOT NULL,
-    kind          text NOT NULL,
+    sequence      bigint,
+    kind          text,
     currency      text NOT NULL,
     total         numeric NOT NULL,
     tax           numeric NOT NULL,
     discount      numeric NOT NULL,
+    components    text[] NOT NULL,
+    codes         text[] NOT NULL,
+    amounts       numeric[] NOT NULL,
     PRIMARY KEY (store, business_date, event_offset)
 );
 
--- The sales subledger: debit positive, credit negative; the entries of one event add up to zero.
-CREATE TABLE ledger_entry (
+-- Stock movements: one row per event, its lines side by side; the view stock_movement shows them as rows.
+CREATE TABLE stock_document (
     store         text NOT NULL,
     business_date date NOT NULL,
     event_offset  bigint NOT NULL,
-    component     text NOT NULL,
-    code          text NOT NULL,
-    currency      text NOT NULL,
-    amount        numeric NOT NULL
-);
-CREATE INDEX ledger_entry_by_day ON ledger_entry (store, business_date, event_offset);
-
-CREATE TABLE stock_movement (
-    store         text NOT NULL,
-    business_date date NOT NULL,
-    event_offset  bigint NOT NULL,
-    line          integer NOT NULL,
-    sku           text NOT NULL,
     reason        text NOT NULL,
-    quantity      numeric NOT NULL       -- in the product's stock unit; positive into the store
+    lines         integer[] NOT NULL,
+    skus          text[] NOT NULL,
+    quantities    numeric[] NOT NULL,    -- in the products' stock units; positive into the store
+    PRIMARY KEY (store, business_date, event_offset)
 );
-CREATE INDEX stock_movement_by_day ON stock_movement (store, business_date, event_offset);
 
 CREATE TABLE stock_balance (
     store   text NOT NULL,
