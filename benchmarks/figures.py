@@ -152,8 +152,7 @@ COPIED = (
     "event",
     "event_chunk",
     "sale",
-    "ledger_entry",
-    "stock_movement",
+    "stock_document",
     "stock_balance",
     "completeness",
 )

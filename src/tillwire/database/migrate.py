@@ -52,4 +52,4 @@ def migrate(database_url: str) -> list[str]:
 
 def make_views(connection: psycopg.Connection) -> None:
     """Make the views over projections, which a migration or a replay may have taken away."""
-    connection.execute(files("tillwire.database").joinpath("views.sql").read_bytes())
+    connection.execute(files("tillwire.database").joinpath("views.sql").read_bytes(), prepare=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -131,7 +132,7 @@ class Child:
                     **isolation(spec.account, spec.death_signals[0][0]),
                 )
             if spec.nice:
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, spec.nice)
+                _yield_to_others(self._process.pid, spec.nice)
         except (OSError, subprocess.SubprocessError) as error:
             raise EngineError(f"{spec.name} cannot be started: {error}; see {spec.log}") from error
 
@@ -210,6 +211,15 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _yield_to_others(pid: int, nice: int) -> None:
+    """Lower a process's priority. Linux groups processes by session, and there the group's value is what counts."""
+    os.setpriority(os.PRIO_PROCESS, pid, nice)
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        with contextlib.suppress(OSError):  # the kernel limits how often it is set; the plain value stands then
+            group.write_text(str(nice))
 
 
 def isolation(account: SystemUser | None, death_signal: signal.Signals) -> dict[str, Any]:

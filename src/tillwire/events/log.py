@@ -16,7 +16,7 @@ from tillwire.database import sql
 from tillwire.database.copying import copy_rows
 from tillwire.events import frames
 from tillwire.events.recorded import Recorded
-from tillwire.model.event import EVENT_DECODER, MASTER_TYPES, type_of
+from tillwire.model.event import MASTER_TYPES, MESSAGE_DECODER, type_of
 from tillwire.model.fields import iso_text
 
 _sql = sql.load("tillwire.events", "events.sql")
@@ -94,7 +94,7 @@ class Stored(msgspec.Struct, gc=False):
 
     def decoded(self, enrichment_decoder: msgspec.msgpack.Decoder[Any]) -> Recorded:
         """The event, ready to be projected. Events are read with today's structs: old types stay readable for ever."""
-        event = EVENT_DECODER.decode(self.raw)
+        event = MESSAGE_DECODER.decode(self.raw)
         return _recorded(event, self.raw, enrichment_decoder.decode(self.enrichment), self.partition, self.offset)
 
 

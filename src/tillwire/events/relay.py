@@ -3,7 +3,7 @@
 A range of offsets is published as one atomic batch: the stream has all of it or nothing, so its last message says how
 far it has come. PostgreSQL is the truth; a stream that is lost is rebuilt from it.
 
-Subject: ``retail.<partition>.<store>.<event type without its prefix>``; body: the event as it was accepted. Headers name
+Subject: ``retail.<partition>.<store>.<event type less its prefix>``; body: the event as it was accepted; headers name
 partition and offset.
 """
 
@@ -84,7 +84,7 @@ class Relay:
     async def publish_once(self) -> int:
         """Publish what is recorded and not on the stream yet, some of each partition; returns the number of events.
 
-        Raises ``TransientError`` or an error of NATS if the backbone does not take a batch; then nothing of it is there.
+        Raises ``TransientError`` or an error of NATS if the backbone does not take a batch: none of it is there then.
         """
         published = 0
         for partition in behind(self._connection, NAME):

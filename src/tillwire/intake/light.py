@@ -29,7 +29,7 @@ def _light_type(hint: Any) -> Any:
         return _light_struct(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return Annotated[(_light_type(arguments[0]), *arguments[1:])]  # type: ignore[return-value]
+        return Annotated[(_light_type(arguments[0]), *arguments[1:])]
     if origin in (Union, types.UnionType):
         if Decimal in arguments:  # raw JSON takes null as well
             return msgspec.Raw

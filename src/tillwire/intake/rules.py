@@ -59,7 +59,8 @@ class Enrichment(msgspec.Struct, frozen=True, gc=False, array_like=True):
     classes: tuple[str, ...] = ()
     """The product class of each line."""
     factors: tuple[Decimal | None, ...] = ()
-    """What each line's quantity is multiplied by to be in the product's stock unit; none stands for one."""
+    """What each line's quantity is multiplied by to be in the product's stock unit; none stands for one, and all are
+    left out where no line is converted."""
     notes: dict[str, int] = {}
 
 
@@ -121,7 +122,7 @@ class Auditor:
             factors.append(factor)
             if factor is not None:
                 notes[UNIT_CONVERTED] = notes.get(UNIT_CONVERTED, 0) + 1
-        return faults, Enrichment(company=company, factors=tuple(factors), notes=notes)
+        return faults, Enrichment(company=company, factors=tuple(factors) if notes else (), notes=notes)
 
     def _product(self, sku: str, unit: str, i: int, faults: list[Fault]) -> tuple[str, Decimal | None]:
         """The class of a product, and the factor from ``unit`` to its stock unit (none: they are the same)."""
@@ -211,7 +212,7 @@ class Auditor:
         sums = net + tax + discounted
         if _too_precise(sums, tx.currency):
             faults.extend(_precision_faults(tx))
-        return tuple(classes), tuple(factors), notes
+        return tuple(classes), tuple(factors) if UNIT_CONVERTED in notes else (), notes
 
     def _header(self, tx: Transaction, net: Decimal, tax: Decimal, discounted: Decimal, faults: list[Fault]) -> None:
         tolerance = self.policy.total_tolerance_units * quantum(tx.currency)
@@ -239,7 +240,7 @@ class Auditor:
                 tendered += tender.amount
         sums = tendered + tx.total
         if _too_precise(sums, tx.currency):
-            faults.extend(_precision_faults(tx))
+            faults.extend(fault for fault in _precision_faults(tx) if fault not in faults)
         if tendered != tx.total:
             text = f"tenders less change are {tendered}, the total is {tx.total} {tx.currency}"
             faults.append(Fault("tender_mismatch", text, "/data/tenders"))

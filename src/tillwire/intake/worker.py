@@ -24,7 +24,7 @@ from tillwire.faultpoints import passing
 from tillwire.intake.faulty import exception_row, failed_processing
 from tillwire.intake.rules import Auditor, Enrichment, Fault, Policy
 from tillwire.masterdata.snapshot import Snapshot
-from tillwire.model.event import EVENT_DECODER, MASTER_TYPES, type_of
+from tillwire.model.event import MASTER_TYPES, MESSAGE_DECODER, type_of
 
 _sql = sql.load("tillwire.intake", "worker.sql")
 _log = structlog.get_logger(__name__)
@@ -158,7 +158,7 @@ class Worker:
         faulty: list[Item] = []
         retried: list[Item] = []
         for item in items:
-            item.event = event = EVENT_DECODER.decode(item.raw)
+            item.event = event = MESSAGE_DECODER.decode(item.raw)
             if type_of(event) not in MASTER_TYPES:
                 item.faults, item.enrichment = self._auditor.check(event.data, today)
                 if item.faults:

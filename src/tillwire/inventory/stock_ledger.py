@@ -34,7 +34,7 @@ class StockLedger:
     def begin(self) -> None:
         """Forget what was gathered."""
         self._rows: list[str] = []
-        self._balances: dict[tuple[str, str], Decimal] = {}
+        self._balances: dict[str, dict[str, Decimal]] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Gather the movements of a transaction that sells or of a stock movement."""
@@ -46,37 +46,47 @@ class StockLedger:
             self._movement(recorded, message)
 
     def _transaction(self, recorded: Recorded, transaction: Transaction) -> None:
-        store = transaction.store
-        balances = self._balances
-        numbers, skus, quantities = [], [], []
-        for i, (line, factor) in enumerate(zip(transaction.lines, recorded.enrichment.factors, strict=True)):
+        factors = recorded.enrichment.factors
+        balances = self._balances_of(transaction.store)
+        numbers: list[int] = []
+        skus: list[str] = []
+        quantities: list[Decimal] = []
+        for i, line in enumerate(transaction.lines):
             quantity = line.quantity
             if not quantity or line.voided or line.kind is not _ITEM:
                 continue
-            moved = -quantity if factor is None else -quantity * factor
+            moved = -quantity
+            if factors and factors[i] is not None:
+                moved *= factors[i]
             sku = line.sku
             numbers.append(i)
             skus.append(sku)
             quantities.append(moved)
-            place = (store, sku)
-            known = balances.get(place)
-            balances[place] = moved if known is None else known + moved
+            balances[sku] = balances[sku] + moved if sku in balances else moved
         if numbers:
-            self._add(recorded, store, transaction.kind, numbers, skus, quantities)
+            self._add(recorded, transaction.store, transaction.kind, numbers, skus, quantities)
 
     def _movement(self, recorded: Recorded, movement: StockMovement) -> None:
-        numbers, skus, quantities = [], [], []
-        for i, (line, factor) in enumerate(zip(movement.lines, recorded.enrichment.factors, strict=True)):
-            moved = line.quantity if factor is None else line.quantity * factor
-            if not moved:
-                continue
-            numbers.append(i)
-            skus.append(line.sku)
-            quantities.append(moved)
-            place = (movement.store, line.sku)
-            self._balances[place] = self._balances.get(place, ZERO) + moved
+        factors = recorded.enrichment.factors
+        balances = self._balances_of(movement.store)
+        numbers: list[int] = []
+        skus: list[str] = []
+        quantities: list[Decimal] = []
+        for i, line in enumerate(movement.lines):
+            moved = line.quantity * factors[i] if factors and factors[i] is not None else line.quantity
+            if moved:
+                numbers.append(i)
+                skus.append(line.sku)
+                quantities.append(moved)
+                balances[line.sku] = balances.get(line.sku, ZERO) + moved
         if numbers:
             self._add(recorded, movement.store, movement.reason, numbers, skus, quantities)
+
+    def _balances_of(self, store: str) -> dict[str, Decimal]:
+        balances = self._balances.get(store)
+        if balances is None:
+            balances = self._balances[store] = {}
+        return balances
 
     def _add(
         self,
@@ -100,11 +110,11 @@ class StockLedger:
         """Copy the movements and add them to the balances, in the order of the key (no deadlocks, near pages)."""
         copy_rows(connection, _sql.copy_movements, self._rows)
         if self._balances:
-            places = sorted(self._balances)
+            places = [(store, sku) for store in sorted(self._balances) for sku in sorted(self._balances[store])]
             parameters = {
                 "stores": text_array([store for store, _ in places]),
                 "skus": text_array([sku for _, sku in places]),
-                "quantities": number_array([self._balances[place] for place in places]),
+                "quantities": number_array([self._balances[store][sku] for store, sku in places]),
             }
             connection.execute(_sql.add_to_balances, parameters)
         self.begin()

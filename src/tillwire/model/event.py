@@ -68,12 +68,12 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     correlationid: AttributeText | None = None
 
 
-def _event_struct(event_type: str, message: type[Any]) -> type[Any]:
+def _event_struct(event_type: str, message: type[Any], envelope: type = Envelope) -> type[Any]:
     """The envelope around one type of message; ``type`` is its tag, so that one pass decodes and validates both."""
     return msgspec.defstruct(
         message.__name__ + "Event",
         [("data", message)],
-        bases=(Envelope,),
+        bases=(envelope,),
         namespace={"__doc__": message.__doc__},
         frozen=True,
         kw_only=True,
@@ -87,6 +87,16 @@ EVENTS: dict[str, type[Any]] = {name: _event_struct(name, message) for name, mes
 """Every event type and the struct of the whole event."""
 
 EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(EVENTS.values())])  # noqa: UP007
+
+
+class _Bare(Struct, frozen=True, kw_only=True, gc=False):
+    """No context attributes: for who needs the message only."""
+
+
+MESSAGE_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    Union[tuple(_event_struct(name, message, _Bare) for name, message in MESSAGES.items())]  # noqa: UP007
+)
+"""Reads ``type`` and ``data`` of an event that was validated before."""
 
 
 def type_of(event: Any) -> str:

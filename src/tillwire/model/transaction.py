@@ -77,7 +77,7 @@ class Tax(Struct, frozen=True, gc=False):
 
 
 class Line(Struct, frozen=True, gc=False):
-    """One line. ``amount`` is quantity x unit_price - discounts as the source computed it, in minor units at the finest."""
+    """One line. ``amount`` is quantity x unit_price - discounts as the source computed it, in minor units."""
 
     sku: Code
     quantity: Quantity

@@ -1,8 +1,8 @@
 """Dispatch: journals to the ERP, exactly once, within its limits, however it fails.
 
 States: built, sent, posted, rejected, unknown. A journal is marked sent, durably, before the call that sends it;
-whoever finds it so after a crash looks it up by its reference before anything is sent again. One lane per hub: an advisory lock
-makes further dispatchers stand by.
+whoever finds it so after a crash looks it up by its reference before anything is sent again. One lane per hub: an
+advisory lock makes further dispatchers stand by.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ COMPONENTS: dict[str, str] = {
     OVER_SHORT: "cash counted against calculated at till close, by tender type",
 }
 
-Entries = dict[tuple[str, str], Decimal]
-"""(component, code) -> amount in the transaction's currency."""
+Entries = list[tuple[str, str, Decimal]]
+"""(component, code, amount in the transaction's currency), each component and code once, none of them zero."""
 
 _LAYAWAY = Kind.LAYAWAY
 _LIABILITIES = frozenset({LineKind.GIFT_CARD, LineKind.DEPOSIT, LineKind.TIP, LineKind.DONATION})
@@ -46,26 +46,23 @@ def entries_of(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
     if kind in SELLING:
         entries = _lines(transaction, classes)
     elif kind is _LAYAWAY:
-        entries = {(LIABILITY, LineKind.DEPOSIT.value): transaction.rounding - transaction.total}
+        entries = [(LIABILITY, LineKind.DEPOSIT.value, transaction.rounding - transaction.total)]
     elif kind in CASH_MANAGEMENT:
-        entries = {(CASH_MOVEMENT, kind.value): -transaction.total}
+        entries = [(CASH_MOVEMENT, kind.value, -transaction.total)]
     else:
-        return {}
+        return []
     if transaction.rounding and kind not in CASH_MANAGEMENT:
-        _add(entries, ROUNDING, "cash", -transaction.rounding)
+        entries.append((ROUNDING, "cash", -transaction.rounding))
+    tendered: dict[str, Decimal] = {}
     for tender in transaction.tenders:
         if not tender.voided:
-            _add(entries, TENDER, tender.type, tender.amount)
-    residue = sum(entries.values(), ZERO)
+            code = tender.type
+            tendered[code] = tendered[code] + tender.amount if code in tendered else tender.amount
+    entries += [(TENDER, code, amount) for code, amount in tendered.items()]
+    residue = sum([amount for _, _, amount in entries], ZERO)
     if residue:  # a difference that the tolerance of the total let through: bounded by it
-        _add(entries, ROUNDING, "tolerance", -residue)
-    return {place: amount for place, amount in entries.items() if amount}
-
-
-def _add(entries: Entries, component: str, code: str, amount: Decimal) -> None:
-    place = (component, code)
-    known = entries.get(place)
-    entries[place] = amount if known is None else known + amount
+        entries.append((ROUNDING, "tolerance", -residue))
+    return [entry for entry in entries if entry[2]]
 
 
 def _lines(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
@@ -90,21 +87,23 @@ def _lines(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
             code = tax.code
             taxes[code] = taxes[code] - amount if code in taxes else -amount
         # The class of a line that sells no item is its kind.
-        credited = liabilities if line.kind in _LIABILITIES else revenue
+        credited = revenue if line.kind not in _LIABILITIES else liabilities
         credited[product_class] = credited[product_class] + debit if product_class in credited else debit
-    entries = {(REVENUE, code): amount for code, amount in revenue.items()}
-    for component, amounts in ((DISCOUNT, discounts), (TAX, taxes), (LIABILITY, liabilities)):
-        for code, amount in amounts.items():
-            entries[(component, code)] = amount
+    entries = [(REVENUE, code, amount) for code, amount in revenue.items()]
+    entries += [(DISCOUNT, code, amount) for code, amount in discounts.items()]
+    entries += [(TAX, code, amount) for code, amount in taxes.items()]
+    if liabilities:
+        entries += [(LIABILITY, code, amount) for code, amount in liabilities.items()]
     return entries
 
 
 def till_entries(till: TillClosed) -> Entries:
     """Over or short per tender: what was counted above (below) the calculated amount is gained (lost)."""
-    entries: Entries = {}
+    differences: dict[str, Decimal] = {}
     for tender in till.tenders:
-        difference = tender.counted - tender.calculated
+        differences[tender.type] = differences.get(tender.type, ZERO) + tender.counted - tender.calculated
+    entries: Entries = []
+    for code, difference in differences.items():
         if difference:
-            _add(entries, TENDER, tender.type, difference)
-            _add(entries, OVER_SHORT, tender.type, -difference)
+            entries += [(TENDER, code, difference), (OVER_SHORT, code, -difference)]
     return entries

@@ -48,7 +48,7 @@ class Subledger:
     def _transaction(self, recorded: Recorded, tx: Transaction) -> None:
         entries = entries_of(tx, recorded.enrichment.classes)
         tax = discount = ZERO
-        for (component, _), amount in entries.items():
+        for component, _, amount in entries:
             if component is TAX:
                 tax -= amount
             elif component is DISCOUNT:
@@ -83,7 +83,8 @@ class Subledger:
 
 def _columns(entries: Entries, *, plain: bool) -> str:
     """Components, codes and amounts as the last three columns of a COPY row."""
-    codes = [code for _, code in entries]
+    codes = [code for _, code, _ in entries]
     shown = plain_text_array(codes) if plain else escaped(text_array(codes))
-    components = "{" + ",".join([component for component, _ in entries]) + "}"
-    return f"{components}\t{shown}\t{number_array(entries.values())}\n"
+    components = ",".join([component for component, _, _ in entries])
+    amounts = ",".join([str(amount) for _, _, amount in entries])
+    return f"{{{components}}}\t{shown}\t{{{amounts}}}\n"
