@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tillwire.config import Rules, Settings
-from tillwire.connectors.erp import ErpConnector
+from tillwire.connectors.erp import CallWatch, ErpConnector
 from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
@@ -43,7 +43,7 @@ def account_book(settings: Settings) -> AccountBook:
     return AccountBook(settings.posting.accounts, settings.posting.suspense_account)
 
 
-def erp_connector(settings: Settings) -> ErpConnector:
+def erp_connector(settings: Settings, *, watch: CallWatch | None = None) -> ErpConnector:
     """The connector of the configured ERP. Raises ``ConfigurationError`` if none is configured."""
     if settings.erp.kind == "tryton":
         from tillwire.connectors.tryton.connector import TrytonConnector
@@ -53,5 +53,5 @@ def erp_connector(settings: Settings) -> ErpConnector:
             own = msgspec.convert(settings.erp.settings, TrytonSettings, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"erp.settings: {error}") from error
-        return TrytonConnector(own)
+        return TrytonConnector(own, watch=watch)
     raise ConfigurationError("no ERP is configured: set erp.kind and its section")

@@ -253,6 +253,32 @@ def rules() -> None:
     console.print(table)
 
 
+@app.command
+def demo(
+    *,
+    weeks: Annotated[
+        int, Parameter(help="How many weeks of baskets, from the first full one (the data's week 2).")
+    ] = 1,
+    all_: Annotated[bool, Parameter(name="--all", negative="", help="The whole year: most of an hour.")] = False,
+    seed: Annotated[int, Parameter(help="Chooses faults, returns and tenders; the same seed, the same demo.")] = 1,
+    report: Annotated[Path | None, Parameter(help="Write the proof to this file, as JSON.")] = None,
+    stay: Annotated[bool, Parameter(negative="", help="Leave everything up to look around, until Ctrl-C.")] = False,
+    data: Annotated[Path | None, Parameter(help="A new folder to keep the data in; else a temporary one.")] = None,
+    stores: Annotated[int | None, Parameter(help="Only so many of the busiest stores.")] = None,
+    days: Annotated[int | None, Parameter(help="Only so many of the first days.")] = None,
+) -> int:
+    """Carry a real retailer's week to a real ERP, with the faults that occur, and prove where every sale is.
+
+    Exit code 1 if anything does not hold.
+    """
+    from tillwire.demo.run import Options, run
+
+    options = Options(
+        weeks=weeks, whole_year=all_, seed=seed, report=report, stay=stay, data=data, stores=stores, days=days
+    )
+    return run(options, console)
+
+
 @client.command(name="add")
 def client_add(name: str, *, data: DataFolder = DATA) -> None:
     """Make an API client; its key is shown once."""

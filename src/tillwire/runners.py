@@ -25,6 +25,7 @@ from tillwire.events import follow, relay
 from tillwire.intake.worker import Worker
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher
+from tillwire.posting.watch import ErpWatch
 
 _log = structlog.get_logger(__name__)
 
@@ -101,9 +102,11 @@ def work(settings: Settings, stop: Stop) -> None:
 def dispatch(settings: Settings, stop: Stop) -> None:
     """Build journals of closed store days and, where an ERP is configured, send them, until asked to stop."""
     book = bootstrap.account_book(settings)
-    connector = bootstrap.erp_connector(settings) if settings.erp.kind != "none" else None
+    watch = ErpWatch(settings.posting.limit_per_min)
+    connector = bootstrap.erp_connector(settings, watch=watch) if settings.erp.kind != "none" else None
 
     def make(connection: psycopg.Connection) -> Callable[[], int]:
+        watch.connection = connection
         dispatcher = Dispatcher(connection, connector, settings.posting) if connector else None
 
         def step() -> int:

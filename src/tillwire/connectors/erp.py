@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from tillwire.errors import AuthenticationError, OutcomeUnknownError, RateLimitedError, TillwireError, TransientError
 from tillwire.model.ledger import ErpDocument, Journal
 
 
@@ -36,6 +37,59 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
 
 
 PostingOutcome = Posted | Rejected | Unknown
+
+
+class DuplicatePostingError(TillwireError):
+    """The ERP's books hold more than one posted move under one reference: an accountant must cancel the others.
+
+    ``duplicates`` has all of them by reference; ``found`` has what the same look-up found for all other references,
+    so that one bad reference need not hold up the rest.
+    """
+
+    def __init__(self, duplicates: dict[str, tuple[ErpDocument, ...]], found: dict[str, ErpDocument]) -> None:
+        self.duplicates = duplicates
+        self.found = found
+        named = "; ".join(
+            f"{reference}: {', '.join(document.number or document.document_id for document in documents)}"
+            for reference, documents in sorted(duplicates.items())
+        )
+        super().__init__(f"posted more than once in the ERP: {named}; cancel all but one of each there")
+
+
+class CallWatch(Protocol):
+    """Who watches a connector's calls: keeps them within the ERP's limits, and notes those that fail."""
+
+    def before_call(self) -> None:
+        """Called before every call to the ERP; may wait."""
+        ...
+
+    def failed(self, kind: str, detail: str) -> None:
+        """Called for every call that failed: unavailable, rate_limited, outcome_unknown or authentication."""
+        ...
+
+
+class Unwatched:
+    """No limit, no notes."""
+
+    def before_call(self) -> None:
+        """Nothing to wait for."""
+
+    def failed(self, kind: str, detail: str) -> None:
+        """Nobody to tell."""
+
+
+def failure_kind(error: TillwireError) -> str | None:
+    """How a failed call is noted; none for what is no failure of the call (a refusal in the ERP's own words)."""
+    match error:
+        case RateLimitedError():
+            return "rate_limited"
+        case TransientError():
+            return "unavailable"
+        case OutcomeUnknownError():
+            return "outcome_unknown"
+        case AuthenticationError():
+            return "authentication"
+    return None
 
 
 class ErpConnector(Protocol):

@@ -13,15 +13,20 @@ from litestar.openapi import OpenAPIConfig
 import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
-from tillwire.http import documentation, events, health, proof
+from tillwire.http import documentation, health, proof
 from tillwire.http.authentication import require_key
+from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
 from tillwire.http.problem import on_http_exception, on_transient, on_unexpected
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings) -> Application:
     """The API on ``settings``; connects when it starts."""
     node = Node(settings)
+    return EventsEndpoint(node, _litestar(node, settings))
+
+
+def _litestar(node: Node, settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -34,7 +39,7 @@ def create_app(settings: Settings) -> Litestar:
     guarded = Router(
         "/v1",
         guards=[require_key],
-        route_handlers=[events.accept_events, proof.reconciliation, proof.trace_key, proof.exceptions],
+        route_handlers=[proof.reconciliation, proof.trace_key, proof.exceptions],
     )
     return Litestar(
         route_handlers=[

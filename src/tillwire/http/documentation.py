@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Request, Response, get
 
+from tillwire.http.events import PATH
 from tillwire.model.event import MESSAGES
 from tillwire.model.schema import envelope_schema, message_schema
 
@@ -109,6 +110,13 @@ _EVENT_PROBLEMS = {
 }
 
 
+_ACCEPT = (
+    "One event (`application/cloudevents+json`) or a batch (`application/cloudevents-batch+json`). What is answered"
+    " `accepted` is on disk. The same key with the same content is `duplicate`, with other content `conflict` (an"
+    " exception, without effect); what is structurally wrong is `rejected`, and harms no neighbour."
+)
+
+
 def document(app: Any) -> dict[str, Any]:
     """The whole OpenAPI document of an application."""
     described: dict[str, Any] = app.openapi_schema.to_schema()
@@ -116,7 +124,13 @@ def document(app: Any) -> dict[str, Any]:
     components.setdefault("schemas", {}).update(event_components() | {"Problem": _PROBLEM_SCHEMA})
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "tillwire client add"}}
     described["security"] = [{"key": []}]
-    accept = described["paths"]["/v1/events"]["post"]
+    accept: dict[str, Any] = {
+        "tags": ["events"],
+        "summary": "Accept events",
+        "description": _ACCEPT,
+        "operationId": "acceptEvents",
+    }
+    described["paths"] = {PATH: {"post": accept}, **described["paths"]}
     accept["requestBody"] = {
         "required": True,
         "content": {
@@ -136,7 +150,7 @@ def document(app: Any) -> dict[str, Any]:
             if path.startswith("/v1/"):
                 operation["responses"].setdefault("401", _problem_response("no key in force"))
                 operation["responses"].setdefault("503", _problem_response("the database is away"))
-                operation["responses"]["400"] = _problem_response("a parameter is wrong")
+                operation["responses"].setdefault("400", _problem_response("a parameter is wrong"))
             else:
                 operation["security"] = []
     return described

@@ -1,21 +1,32 @@
-"""POST /v1/events: one event or a batch, durable before the answer."""
+"""POST /v1/events: one event or a batch, durable before the answer.
+
+Nearly every request of a hub is this one, so it is answered here, straight on ASGI, before any framework: that saves
+more than half of what a single sale costs. All other paths go on to the application.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Request, Response, post
 
 from tillwire import clock
+from tillwire.errors import TransientError
 from tillwire.http.node import Node
-from tillwire.http.problem import PROBLEM_JSON, Problem, problem, respond
+from tillwire.http.problem import PROBLEM_JSON, Problem, problem
 from tillwire.intake.door import BodyRefused, Prepared, Refusal, read_batch, read_one
 from tillwire.intake.group_commit import ACCEPTED, CONFLICT, DUPLICATE
 
+PATH = "/v1/events"
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 REJECTED = "rejected"
+
+Scope = dict[str, Any]
+Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
+Application = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 
 
 class EventOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -37,85 +48,161 @@ class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
     results: list[EventOutcome]
 
 
+class _Answer(Exception):
+    """A request that is answered before its events are looked at."""
+
+    def __init__(self, content: Problem, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(content.title)
+        self.content = content
+        self.headers = headers
+
+
+_encode = msgspec.json.Encoder().encode
+_JSON_TYPE = (b"content-type", b"application/json")
+_PROBLEM_TYPE = (b"content-type", PROBLEM_JSON.encode())
+_ONE_STATUS = {ACCEPTED: 202, DUPLICATE: 200}
+_CONFLICT_DETAIL = "this key was accepted before with other content; that stays, this has no effect and is an exception"
+
+
+class EventsEndpoint:
+    """An ASGI application that answers POST /v1/events and hands everything else on."""
+
+    def __init__(self, node: Node, application: Application) -> None:
+        self._node = node
+        self._application = application
+        self._most_bytes = node.settings.http.most_body_bytes
+        self._keys_off = node.settings.http.api_keys == "off"
+        self._counters = {status: node.events.labels(status) for status in (ACCEPTED, DUPLICATE, CONFLICT, REJECTED)}
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self._application(scope, receive, send)
+            return
+        try:
+            status, media_type, body = await self._answer(scope, receive)
+            await _respond(send, status, media_type, body)
+        except _Answer as answer:
+            await _respond(send, answer.content.status, _PROBLEM_TYPE, _encode(answer.content), answer.headers)
+        except TransientError as error:
+            wait = str(max(1, round(error.retry_after_s or 1))).encode()
+            told = problem(503, "unavailable", str(error))
+            await _respond(send, 503, _PROBLEM_TYPE, _encode(told), ((b"retry-after", wait),))
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, tuple[bytes, bytes], bytes]:
+        if scope["method"] != "POST":
+            told = problem(405, "method not allowed", f"POST events to {PATH}")
+            raise _Answer(told, (b"allow", b"POST"))
+        kind, length, encoding, authorization = _headers(scope["headers"])
+        if not self._keys_off:
+            self._authenticate(authorization)
+        if kind not in (ONE, BATCH):
+            detail = f"send {ONE} or {BATCH}, not {kind or 'nothing'}"
+            raise _Answer(problem(415, "unsupported media type", detail))
+        if encoding not in ("", "identity"):
+            raise _Answer(problem(415, "unsupported media type", "send the body without a content encoding"))
+        self._node.refuse_if_overloaded()
+        body = await self._read(receive, length)
+        try:
+            return await (self._one(body) if kind == ONE else self._batch(body))
+        except BodyRefused as refused:
+            refusal = refused.refusal
+            status = 413 if refusal.title == "batch too large" else 400
+            raise _Answer(problem(status, refusal.title, refusal.detail, pointer=refusal.pointer)) from refused
+
+    def _authenticate(self, authorization: str) -> None:
+        if not self._node.knows_key(authorization):
+            detail = "send Authorization: Bearer with a key made by `tillwire client add`"
+            raise _Answer(problem(401, "not authorized", detail), (b"www-authenticate", b"Bearer"))
+
+    async def _read(self, receive: Receive, length: int) -> bytes:
+        """The body, never more of it in memory than the limit."""
+        if length > self._most_bytes:
+            raise self._too_large()
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            if len(body) > self._most_bytes:
+                raise self._too_large()
+            return body
+        pieces, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Answer(problem(400, "incomplete body", "the connection ended before the body did"))
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > self._most_bytes:
+                raise self._too_large()
+        return b"".join(pieces)
+
+    def _too_large(self) -> _Answer:
+        detail = f"a body may have {self._most_bytes:,} bytes: send smaller batches"
+        return _Answer(problem(413, "body too large", detail), (b"connection", b"close"))
+
+    async def _accept(self, events: list[Prepared | Refusal]) -> list[EventOutcome]:
+        started = clock.monotonic_s()
+        good = [event for event in events if isinstance(event, Prepared)]
+        statuses = iter(await self._node.group_commit.submit(good) if good else ())
+        outcomes = [
+            _stored(event, next(statuses)) if isinstance(event, Prepared) else _refused(event) for event in events
+        ]
+        self._node.commit_seconds.observe(clock.monotonic_s() - started)
+        return outcomes
+
+    async def _one(self, body: bytes) -> tuple[int, tuple[bytes, bytes], bytes]:
+        (outcome,) = await self._accept([read_one(body)])
+        self._counters[outcome.status].inc()
+        if outcome.problem is not None:
+            return outcome.problem.status, _PROBLEM_TYPE, _encode(outcome.problem)
+        return _ONE_STATUS[outcome.status], _JSON_TYPE, _encode(outcome)
+
+    async def _batch(self, body: bytes) -> tuple[int, tuple[bytes, bytes], bytes]:
+        outcomes = await self._accept(read_batch(body, most_events=self._node.settings.http.most_batch_events))
+        counts = dict.fromkeys(self._counters, 0)
+        for outcome in outcomes:
+            counts[outcome.status] += 1
+        for name, count in counts.items():
+            if count:
+                self._counters[name].inc(count)
+        answer = BatchOutcome(**counts, results=outcomes)
+        return 207 if counts[CONFLICT] or counts[REJECTED] else 202, _JSON_TYPE, _encode(answer)
+
+
+def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int, str, str]:
+    """Content type without parameters, content length (0 if unknown), content encoding, authorization."""
+    kind = encoding = authorization = ""
+    length = 0
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.decode("latin-1").partition(";")[0].strip().lower()
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else 0
+        elif name == b"content-encoding":
+            encoding = value.decode("latin-1").strip().lower()
+        elif name == b"authorization":
+            authorization = value.decode("latin-1")
+    return kind, length, encoding, authorization
+
+
+async def _respond(
+    send: Send,
+    status: int,
+    media_type: tuple[bytes, bytes],
+    body: bytes,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [media_type, length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
 def _refused(refusal: Refusal) -> EventOutcome:
     status = 400 if refusal.title in ("malformed JSON", "nested too deep", "wrong encoding") else 422
     told = problem(status, refusal.title, refusal.detail, pointer=refusal.pointer)
     return EventOutcome(status=REJECTED, id=refusal.id, problem=told)
 
 
-_CONFLICT_DETAIL = "this key was accepted before with other content; that stays, this has no effect and is an exception"
-
-
 def _stored(event: Prepared, status: str) -> EventOutcome:
     told = problem(409, "conflict", _CONFLICT_DETAIL) if status == CONFLICT else None
     return EventOutcome(status=status, id=event.id, key=event.key, problem=told)
-
-
-async def _accept(node: Node, events: list[Prepared | Refusal]) -> list[EventOutcome]:
-    started = clock.monotonic_s()
-    good = [event for event in events if isinstance(event, Prepared)]
-    statuses = iter(await node.group_commit.submit(good) if good else ())
-    outcomes = [_stored(event, next(statuses)) if isinstance(event, Prepared) else _refused(event) for event in events]
-    node.commit_seconds.observe(clock.monotonic_s() - started)
-    return outcomes
-
-
-def _media_type(request: Request[Any, Any, Any]) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-@post(
-    "/events",
-    status_code=202,
-    media_type=MediaType.JSON,
-    summary="Accept events",
-    tags=["events"],
-)
-async def accept_events(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Accept one event (`application/cloudevents+json`) or a batch (`application/cloudevents-batch+json`).
-
-    What is answered `accepted` is on disk. The same key with the same content is `duplicate`, with other content
-    `conflict` (an exception, without effect); what is structurally wrong is `rejected`, and harms no neighbour.
-    """
-    node: Node = request.app.state.node
-    kind = _media_type(request)
-    if kind not in (ONE, BATCH):
-        return respond(problem(415, "unsupported media type", f"send {ONE} or {BATCH}, not {kind or 'nothing'}"))
-    if request.headers.get("content-encoding", "identity") != "identity":
-        return respond(problem(415, "unsupported media type", "send the body without a content encoding"))
-    node.refuse_if_overloaded()
-    body = await request.body()
-    try:
-        if kind == ONE:
-            return await _one(node, body)
-        return await _batch(node, body)
-    except BodyRefused as refused:
-        refusal = refused.refusal
-        status = 413 if refusal.title == "batch too large" else 400
-        return respond(problem(status, refusal.title, refusal.detail, pointer=refusal.pointer))
-
-
-_ONE_STATUS = {ACCEPTED: 202, DUPLICATE: 200, CONFLICT: 409}
-
-
-async def _one(node: Node, body: bytes) -> Response[bytes]:
-    (outcome,) = await _accept(node, [read_one(body)])
-    node.events.labels(outcome.status).inc()
-    if outcome.problem is not None:
-        return Response(
-            msgspec.json.encode(outcome.problem), status_code=outcome.problem.status, media_type=PROBLEM_JSON
-        )
-    return Response(msgspec.json.encode(outcome), status_code=_ONE_STATUS[outcome.status], media_type=MediaType.JSON)
-
-
-async def _batch(node: Node, body: bytes) -> Response[bytes]:
-    outcomes = await _accept(node, read_batch(body, most_events=node.settings.http.most_batch_events))
-    counts = dict.fromkeys((ACCEPTED, DUPLICATE, CONFLICT, REJECTED), 0)
-    for outcome in outcomes:
-        counts[outcome.status] += 1
-    for name, count in counts.items():
-        if count:
-            node.events.labels(name).inc(count)
-    answer = BatchOutcome(**counts, results=outcomes)
-    status = 207 if counts[CONFLICT] or counts[REJECTED] else 202
-    return Response(msgspec.json.encode(answer), status_code=status, media_type=MediaType.JSON)

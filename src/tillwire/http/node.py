@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 from tillwire.config import Settings
 from tillwire.database import sql
 from tillwire.errors import TransientError
-from tillwire.governance.clients import KEYS_IN_FORCE
+from tillwire.governance.clients import KEYS_IN_FORCE, digest_of
 from tillwire.intake.group_commit import GroupCommit
 
 _intake_sql = sql.load("tillwire.intake", "intake.sql")
@@ -99,6 +99,15 @@ class Node:
                 yield connection
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
+
+    def knows_key(self, authorization: str) -> bool:
+        """True for ``Bearer`` with a key in force. Raises ``TransientError`` while the keys could not be read yet."""
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() == "bearer" and digest_of(key.strip()) in self.client_keys:
+            return True
+        if not self.ready and not self.client_keys:
+            raise TransientError("the database is away; keys cannot be checked", retry_after_s=1)
+        return False
 
     def refuse_if_overloaded(self) -> None:
         """Raises ``TransientError`` while more events wait for workers than the limit allows."""

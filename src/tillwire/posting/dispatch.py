@@ -15,14 +15,17 @@ import psycopg
 import structlog
 
 from tillwire.config import Posting as PostingSettings
-from tillwire.connectors.erp import ErpConnector, Posted, PostingOutcome, Rejected, Unknown
+from tillwire.connectors.erp import DuplicatePostingError, ErpConnector, Posted, PostingOutcome, Rejected, Unknown
 from tillwire.database import sql
-from tillwire.errors import AuthenticationError, OutcomeUnknownError, TransientError
+from tillwire.errors import AuthenticationError, ConfigurationError, OutcomeUnknownError, TransientError
 from tillwire.faultpoints import passing
 from tillwire.model.ledger import ErpDocument, Journal, JournalLine
 
 _sql = sql.load("tillwire.posting", "posting.sql")
 _log = structlog.get_logger(__name__)
+
+_NOTHING_HAPPENED = (TransientError, AuthenticationError, ConfigurationError)
+"""What a connector raises when the ERP has not done anything."""
 
 _LANE = 0x7111_0002
 
@@ -71,7 +74,7 @@ class Dispatcher:
         references = [journal.reference for journal in journals]
         try:
             outcomes: Sequence[PostingOutcome] = self._connector.post(journals)
-        except (TransientError, AuthenticationError) as error:
+        except _NOTHING_HAPPENED as error:
             self._resend(references, error)
             return 0
         except OutcomeUnknownError as error:
@@ -117,10 +120,10 @@ class Dispatcher:
             return 0
         references = [reference for reference, _, _ in rows]
         try:
-            found = self._connector.find(references)
+            found = self._find(references)
             drafts = [document for document in found.values() if not document.posted]
             outcomes = self._connector.finish(drafts) if drafts else []
-        except (TransientError, AuthenticationError, OutcomeUnknownError) as error:
+        except (*_NOTHING_HAPPENED, OutcomeUnknownError, DuplicatePostingError) as error:
             self._failures += 1
             _log.warning("look_up_failed", error=str(error), journals=len(references))
             self._record([Unknown(reference, str(error)) for reference in references])
@@ -140,6 +143,16 @@ class Dispatcher:
         reason = "the ERP does not show it yet; it may still be working on it"
         self._record([Unknown(reference, reason) for reference, settled in missing if not settled])
         return len(found)
+
+    def _find(self, references: Sequence[str]) -> dict[str, ErpDocument]:
+        """As the connector; journals that are there twice are marked so, loudly, and taken out of the lane."""
+        try:
+            return self._connector.find(references)
+        except DuplicatePostingError as error:
+            _log.critical("journal_posted_twice", references=sorted(error.duplicates), error=str(error))
+            for reference in error.duplicates:
+                self._connection.execute(_sql.mark_duplicate, {"reference": reference, "reason": str(error)})
+            return error.found
 
     def _journals(self, rows: Sequence[tuple]) -> list[Journal]:
         lines: dict[int, list[JournalLine]] = defaultdict(list)
@@ -180,7 +193,13 @@ def confirm(connection: psycopg.Connection, connector: ErpConnector, *, again: b
         for reference, account, balance in connection.execute(_sql.lines_by_reference, (references,)):
             if balance:
                 ours[reference][account] = balance
-        documents = connector.read_back(references)
+        try:
+            documents = connector.read_back(references)
+        except DuplicatePostingError as error:
+            differences += [f"{reference}: posted more than once in the ERP" for reference in error.duplicates]
+            single = [reference for reference in references if reference not in error.duplicates]
+            connection.execute(_sql.unconfirm, (list(error.duplicates),))
+            references, documents = single, connector.read_back(single)
         good: list[str] = []
         bad: list[str] = []
         for reference in references:

@@ -101,12 +101,12 @@ UPDATE journal SET state = 'rejected', last_error = %(reason)s WHERE reference =
 -- name: mark_unknown
 UPDATE journal SET state = 'unknown', last_error = %(reason)s,
                    next_attempt_at = clock_timestamp() + make_interval(secs => %(wait_s)s)
-WHERE reference = %(reference)s AND state <> 'posted'
+WHERE reference = %(reference)s AND state IN ('built', 'sent', 'unknown')
 
 -- name: mark_to_resend
 UPDATE journal SET state = 'built', last_error = %(reason)s,
                    next_attempt_at = clock_timestamp() + make_interval(secs => %(wait_s)s)
-WHERE reference = ANY(%(references)s) AND state <> 'posted'
+WHERE reference = ANY(%(references)s) AND state IN ('built', 'sent', 'unknown')
 
 -- name: orphans
 -- A dispatcher that starts owns the lane: what is still marked sent was sent by one that died.
@@ -138,3 +138,9 @@ UPDATE journal SET confirmed_at = NULL WHERE reference = ANY(%s)
 
 -- name: states
 SELECT state, count(*), coalesce(sum(transactions), 0), coalesce(sum(amount), 0) FROM journal GROUP BY state
+
+-- name: note_incident
+INSERT INTO erp_incident (kind, detail) VALUES (%s, %s)
+
+-- name: mark_duplicate
+UPDATE journal SET state = 'rejected', last_error = %(reason)s WHERE reference = %(reference)s

@@ -1,0 +1,12 @@
+"""Tryton 8.2, the ERP: journals go to ``account.move`` over JSON-RPC.
+
+``server`` and ``faults`` run a real one, and get in its way, for tests and the demo.
+"""
+
+from __future__ import annotations
+
+from tillwire.connectors.erp import DuplicatePostingError
+from tillwire.connectors.tryton.connector import TrytonConnector
+from tillwire.connectors.tryton.settings import TrytonSettings
+
+__all__ = ["DuplicatePostingError", "TrytonConnector", "TrytonSettings"]

@@ -1,0 +1,38 @@
+"""What the Tryton connector must be told: where the ERP is, as whom to enter, and which books to post to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+
+class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to reach one company's books in one Tryton database.
+
+    The user needs Tryton's group "Accounting" and nothing more.
+    """
+
+    url: str
+    """Where the ERP answers, such as ``https://erp.example.com``; without the database's name."""
+    database: str
+    username: str
+    password: str
+    company: str
+    """The company's name in Tryton. All journals go to this company's books."""
+    journal_code: str = "POS"
+    """The code of the Tryton journal (``account.journal``) that the moves are entered in."""
+    hub_companies: tuple[str, ...] = ()
+    """The companies, as the hub names them, whose journals belong in these books; empty: every company's."""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 90.0
+    """How long to wait for a reply. Too short is not unsafe, but makes healthy postings "unknown"."""
+    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    batch_lines: Annotated[int, msgspec.Meta(ge=1)] = 750
+    """At most so many lines go into one call (a journal with more goes alone). Tryton needs 2 to 5 ms for each, and
+    more in calls of over a thousand."""
+    batch_references: Annotated[int, msgspec.Meta(ge=1)] = 500
+    """At most so many references are looked up by one call."""
+
+    def __repr__(self) -> str:
+        # The generated one would carry the password into logs and tracebacks.
+        return f"TrytonSettings(url={self.url!r}, database={self.database!r}, company={self.company!r})"
