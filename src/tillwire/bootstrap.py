@@ -18,9 +18,9 @@ from tillwire.sales.hourly import HourlySales
 from tillwire.sales.subledger import Subledger
 
 
-def inline_projections(*, replay: bool = False) -> list[InlineProjection]:
+def inline_projections(*, replay: bool = False, into_empty: bool = False) -> list[InlineProjection]:
     """What is recorded with every event, in its transaction. A replay fills tables and starts nothing."""
-    return [MasterRecords(), Subledger(mark_due=not replay), StockLedger(), Completeness()]
+    return [MasterRecords(), Subledger(mark_due=not replay), StockLedger(into_empty=into_empty), Completeness()]
 
 
 def async_projections() -> list[AsyncProjection]:

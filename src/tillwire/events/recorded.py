@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import psycopg
@@ -25,7 +26,7 @@ class Recorded(msgspec.Struct, gc=False):
     """True if no text in the event needs escaping (its raw JSON has no backslash, hence no control character)."""
 
 
-class InlineProjection(Protocol):
+class InlineProjection(ABC):
     """Tables that change in the same transaction as the event store; rebuilt from it at will.
 
     ``apply`` gathers in memory and touches nothing else; ``write`` sends what was gathered, in bulk, and forgets it.
@@ -33,14 +34,17 @@ class InlineProjection(Protocol):
 
     tables: Sequence[str]
 
+    @abstractmethod
     def begin(self) -> None:
         """Forget what an aborted transaction had gathered."""
-        ...
 
+    @abstractmethod
     def apply(self, recorded: Recorded) -> None:
         """Gather the effects of one event."""
-        ...
 
+    @abstractmethod
     def write(self, connection: psycopg.Connection) -> None:
         """Write what was gathered, inside the caller's transaction."""
-        ...
+
+    def finish(self, connection: psycopg.Connection) -> None:  # noqa: B027 - most keep nothing to the end
+        """At the end of a rebuild of a partition into empty tables: write what was kept until then."""

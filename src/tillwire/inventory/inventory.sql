@@ -9,5 +9,8 @@ USING unnest(%(stores)s::text[], %(skus)s::text[], %(quantities)s::numeric[]) AS
 WHEN MATCHED THEN UPDATE SET on_hand = b.on_hand + m.quantity
 WHEN NOT MATCHED THEN INSERT (store, sku, on_hand) VALUES (m.store, m.sku, m.quantity)
 
+-- name: copy_balances
+COPY stock_balance (store, sku, on_hand) FROM STDIN
+
 -- name: on_hand
 SELECT on_hand FROM stock_balance WHERE store = %s AND sku = %s

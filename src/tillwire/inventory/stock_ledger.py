@@ -14,7 +14,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.database.arrays import number_array, plain_text_array, text_array
 from tillwire.database.copying import copy_rows, escaped
-from tillwire.events.recorded import Recorded
+from tillwire.events.recorded import InlineProjection, Recorded
 from tillwire.model.money import ZERO
 from tillwire.model.stock import StockMovement
 from tillwire.model.transaction import SELLING, LineKind, Transaction
@@ -23,18 +23,24 @@ _sql = sql.load("tillwire.inventory", "inventory.sql")
 _ITEM = LineKind.ITEM
 
 
-class StockLedger:
+class StockLedger(InlineProjection):
     """Gathers movements and adds them up per store and item."""
 
     tables: Sequence[str] = ("stock_document", "stock_balance")
 
-    def __init__(self) -> None:
+    def __init__(self, *, into_empty: bool = False) -> None:
+        """``into_empty``: a partition is rebuilt from its first event into empty tables, so that its balances are
+        added up in memory and written once, at the end.
+        """
+        self._into_empty = into_empty
+        self._balances: dict[str, dict[str, Decimal]] = {}
         self.begin()
 
     def begin(self) -> None:
         """Forget what was gathered."""
         self._rows: list[str] = []
-        self._balances: dict[str, dict[str, Decimal]] = {}
+        if not self._into_empty:
+            self._balances = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Gather the movements of a transaction that sells or of a stock movement."""
@@ -109,8 +115,8 @@ class StockLedger:
     def write(self, connection: psycopg.Connection) -> None:
         """Copy the movements and add them to the balances, in the order of the key (no deadlocks, near pages)."""
         copy_rows(connection, _sql.copy_movements, self._rows)
-        if self._balances:
-            places = [(store, sku) for store in sorted(self._balances) for sku in sorted(self._balances[store])]
+        if self._balances and not self._into_empty:
+            places = self._places()
             parameters = {
                 "stores": text_array([store for store, _ in places]),
                 "skus": text_array([sku for _, sku in places]),
@@ -118,6 +124,15 @@ class StockLedger:
             }
             connection.execute(_sql.add_to_balances, parameters)
         self.begin()
+
+    def finish(self, connection: psycopg.Connection) -> None:
+        """Copy the balances that were kept."""
+        rows = [f"{escaped(store)}\t{escaped(sku)}\t{self._balances[store][sku]!s}\n" for store, sku in self._places()]
+        copy_rows(connection, _sql.copy_balances, rows)
+        self._balances = {}
+
+    def _places(self) -> list[tuple[str, str]]:
+        return [(store, sku) for store in sorted(self._balances) for sku in sorted(self._balances[store])]
 
 
 def on_hand(connection: psycopg.Connection, store: str, sku: str) -> Decimal:

@@ -8,14 +8,14 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
-from tillwire.events.recorded import Recorded
+from tillwire.events.recorded import InlineProjection, Recorded
 from tillwire.masterdata.snapshot import identifier_of
 from tillwire.model.event import MASTER_TYPES
 
 _sql = sql.load("tillwire.masterdata", "masterdata.sql")
 
 
-class MasterRecords:
+class MasterRecords(InlineProjection):
     """Gathers master records, the newest revision of each within the batch."""
 
     tables: Sequence[str] = ("master_record",)

@@ -12,7 +12,7 @@ from decimal import Decimal
 import psycopg
 
 from tillwire.database import sql
-from tillwire.events.recorded import Recorded
+from tillwire.events.recorded import InlineProjection, Recorded
 from tillwire.model.money import ZERO
 from tillwire.model.till import DayClosed, DayOpened, TillClosed
 from tillwire.model.transaction import SELLING, Transaction
@@ -31,7 +31,7 @@ class _Counter:
         self.sequences: list[int] = []
 
 
-class Completeness:
+class Completeness(InlineProjection):
     """Gathers counts and amounts per register and day, control totals, and the notes of rules."""
 
     tables: Sequence[str] = ("completeness", "till_close", "store_day", "rule_note")

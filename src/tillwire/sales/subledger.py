@@ -8,9 +8,9 @@ from datetime import date
 import psycopg
 
 from tillwire.database import sql
-from tillwire.database.arrays import number_array, plain_text_array, text_array
+from tillwire.database.arrays import number_array, text_array
 from tillwire.database.copying import copy_rows, escaped
-from tillwire.events.recorded import Recorded
+from tillwire.events.recorded import InlineProjection, Recorded
 from tillwire.model.money import ZERO
 from tillwire.model.till import TillClosed
 from tillwire.model.transaction import Transaction
@@ -19,7 +19,7 @@ from tillwire.sales.entries import DISCOUNT, TAX, Entries, entries_of, till_entr
 _sql = sql.load("tillwire.sales", "sales.sql")
 
 
-class Subledger:
+class Subledger(InlineProjection):
     """Gathers transactions and till differences as rows."""
 
     tables: Sequence[str] = ("sale",)
@@ -84,7 +84,9 @@ class Subledger:
 def _columns(entries: Entries, *, plain: bool) -> str:
     """Components, codes and amounts as the last three columns of a COPY row."""
     codes = [code for _, code, _ in entries]
-    shown = plain_text_array(codes) if plain else escaped(text_array(codes))
+    shown = text_array(codes)  # a product class is master data's: it may have a quote in a plain event
+    if not plain or "\\" in shown:
+        shown = escaped(shown)
     components = ",".join([component for component, _, _ in entries])
     amounts = ",".join([str(amount) for _, _, amount in entries])
     return f"{{{components}}}\t{shown}\t{{{amounts}}}\n"
