@@ -42,6 +42,7 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/tillwire docs --check
 	@$(BIN)/pytest -q tests/test_tidy.py
 
 docs: $(READY)  ## write the generated reference pages

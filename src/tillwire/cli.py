@@ -271,12 +271,29 @@ def demo(
 
     Exit code 1 if anything does not hold.
     """
-    from tillwire.demo.run import Options, run
-
+    try:
+        from tillwire.demo.run import Options, run
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(f"the demo needs {missing.name}: install tillwire[demo,embedded]") from missing
     options = Options(
         weeks=weeks, whole_year=all_, seed=seed, report=report, stay=stay, data=data, stores=stores, days=days
     )
     return run(options, console)
+
+
+@app.command
+def docs(*, check: Annotated[bool, Parameter(help="Write nothing; fail if something is out of date.")] = False) -> int:
+    """Write the generated reference pages below docs/reference."""
+    from tillwire import reference
+
+    if check:
+        old = reference.stale(Path())
+        for name in old:
+            console.print(f"out of date: docs/reference/{name}; run `make docs`")
+        return 1 if old else 0
+    for name in reference.write(Path()):
+        console.print(f"wrote docs/reference/{name}")
+    return 0
 
 
 @client.command(name="add")

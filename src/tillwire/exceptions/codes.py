@@ -27,7 +27,6 @@ CODES: dict[str, Code] = {
         ("unknown_uom", "a line's unit of measure has no conversion to the product's stock unit", MERCHANDISING),
         ("unknown_tender", "a tender type is not in master data", FINANCE),
         ("unknown_tax_code", "a tax code is not in master data", FINANCE),
-        ("unknown_account", "no account is mapped for a component of the journal", FINANCE),
         ("line_extension_mismatch", "quantity x unit price - discounts differs from the line's amount", INTEGRATION),
         ("line_tax_mismatch", "taxable x rate differs from the line's tax amount", INTEGRATION),
         ("total_mismatch", "the total differs from the sum of its lines, tax and rounding", FINANCE),
@@ -43,7 +42,6 @@ CODES: dict[str, Code] = {
         ("duplicate_conflict", "the same key came again with other content", INTEGRATION),
         ("original_missing", "a post-void does not name the transaction it voids", STORE_OPERATIONS),
         ("processing_failed", "the event could not be processed, alone, by the hub's own fault", INTEGRATION),
-        ("erp_rejected", "the ERP refused the journal", FINANCE),
     )
 }
 

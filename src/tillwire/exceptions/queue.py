@@ -10,7 +10,8 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.events import frames
-from tillwire.events.partitions import partition_of
+from tillwire.events.log import lock_partitions
+from tillwire.events.partitions import PARTITIONS, partition_of
 
 _sql = sql.load("tillwire.exceptions", "exceptions.sql")
 
@@ -72,6 +73,8 @@ def retry(connection: psycopg.Connection, *, exception_id: int | None = None, co
     """
     chosen = {"exception_id": exception_id, "code": code}
     with connection.transaction():
+        # A worker holds its partitions to its commit: what it has taken off the queue must not be added to meanwhile.
+        lock_partitions(connection, list(PARTITIONS))
         rows = connection.execute(_sql.retriable, chosen).fetchall()
         parameters = chosen | {
             "groups": [group_id for group_id, _, _, _ in rows],

@@ -34,7 +34,7 @@ def exception_row(raw: bytes, group_id: int, ordinal: int, faults: list[Fault]) 
 def _identity(raw: bytes) -> dict[str, object]:
     try:
         event = EVENT_DECODER.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         unknown = dict.fromkeys(("store", "register", "business_date", "kind", "amount", "currency"))
         return {"event_type": "unreadable", "source": "", "key": "", **unknown}
     message = event.data

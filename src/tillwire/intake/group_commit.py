@@ -146,8 +146,8 @@ class GroupCommit:
                     if connection is not None:
                         await connection.close()
                     connection = None
-                except psycopg.Error as error:
-                    # The door should let nothing through that the database refuses. If it did: spare the neighbours.
+                except Exception as error:  # noqa: BLE001 - a writer that died would leave every later request waiting
+                    # The door should let nothing through that cannot be stored. If it did: spare the neighbours.
                     _log.error("intake_write_failed", error=str(error).strip(), requests=len(requests))
                     if len(requests) > 1:
                         self._waiting.extendleft(_Alone(r.events, r.answer) for r in reversed(requests))
@@ -202,7 +202,8 @@ class GroupCommit:
         groups = {stored_in for stored_in, _ in known.values()}
         cursor = await connection.execute(_sql.group_bodies, (list(groups),), binary=True)
         bodies = {stored_in: frames.unpack(body) async for stored_in, body in cursor}
-        for i in doubtful:
+        # In one order for all groups, so that two that raise the same conflicts wait for each other and never deadlock.
+        for i in sorted(doubtful, key=lambda i: (group.events[i].key, group.events[i].source, group.events[i].raw)):
             event = group.events[i]
             stored_in, ordinal = known[(event.key, event.source)]
             if _same(event.raw, bodies[stored_in][ordinal]):

@@ -15,7 +15,7 @@ from tillwire.masterdata.snapshot import Snapshot
 from tillwire.model.money import ZERO, minor_units, quantum
 from tillwire.model.stock import StockMovement
 from tillwire.model.till import DayClosed, DayOpened, TillClosed, TillOpened
-from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, Line, LineKind, Transaction
+from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, Line, LineKind, Tax, Transaction
 
 _ITEM = LineKind.ITEM
 _LAYAWAY = Kind.LAYAWAY
@@ -195,6 +195,8 @@ class Auditor:
                 tax += one.amount
                 if one.code not in tax_codes:
                     faults.append(_tax_code_fault(one.code, i))
+                if one.taxable is not None and one.rate is not None:
+                    _check_tax(one, tolerance, i, faults)
             net += amount
             if not quantity:
                 notes[ZERO_QUANTITY] = notes.get(ZERO_QUANTITY, 0) + 1
@@ -249,6 +251,15 @@ class Auditor:
 def _extension_fault(line: Line, extension: Decimal, i: int) -> Fault:
     text = f"{line.quantity} x {line.unit_price} less discounts is {extension}, the line says {line.amount}"
     return Fault("line_extension_mismatch", text, f"/data/lines/{i}/amount")
+
+
+def _check_tax(tax: Tax, tolerance: Decimal, i: int, faults: list[Fault]) -> None:
+    assert tax.taxable is not None
+    assert tax.rate is not None
+    computed = tax.taxable * tax.rate
+    if not -tolerance <= computed - tax.amount <= tolerance:
+        text = f"{tax.taxable} x {tax.rate} is {computed}, the tax line says {tax.amount}"
+        faults.append(Fault("line_tax_mismatch", text, f"/data/lines/{i}/taxes"))
 
 
 def _tax_code_fault(code: str, i: int) -> Fault:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-KEY_FIELDS = ("store", "register", "shift", "document", "sku", "code", "type")
-"""Fields of messages that are, or may be, part of a business key."""
+KEY_FIELDS = ("store", "register", "shift", "document", "sku", "code", "type", "company", "product_class")
+"""Fields of messages that are, or may be, part of a business key, a journal's reference or a posting's code."""
 
 
 def _fit_for_keys(text: str) -> bool:

@@ -88,9 +88,9 @@ class Worker:
                 self._finish(claim)
                 passing("worker.before_commit")
             passing("worker.after_commit")
-        except psycopg.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, one event must not stop its neighbours
+        except Exception as error:
+            if _is_away(error):
+                raise
             _log.warning("batch_failed", error=str(error), reaction="bisecting")
             return self._work_bisecting()
         return len(claim.items)
@@ -110,9 +110,9 @@ class Worker:
         try:
             with self._connection.transaction():
                 self._record(offsets, items)
-        except psycopg.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - isolated, then raised as an exception of its own
+        except Exception as error:
+            if _is_away(error):
+                raise
             offsets.update(before)
             if len(items) == 1:
                 _log.error("event_failed", error=str(error), group_id=items[0].group_id, ordinal=items[0].ordinal)
@@ -196,3 +196,11 @@ class Worker:
             "retries": [retry for _, _, retry in claim.queue_rows],
         }
         self._connection.execute(_sql.done, parameters)
+
+
+def _is_away(error: Exception) -> bool:
+    """True if the database is away or short of something: the same may go well later.
+
+    What goes over one of its limits (class 54) never will: that is the event's fault.
+    """
+    return isinstance(error, psycopg.OperationalError) and not (error.sqlstate or "").startswith("54")
