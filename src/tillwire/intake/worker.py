@@ -116,7 +116,7 @@ class Worker:
             offsets.update(before)
             if len(items) == 1:
                 _log.error("event_failed", error=str(error), group_id=items[0].group_id, ordinal=items[0].ordinal)
-                self._raise(items[0], [failed_processing(error)])
+                self._raise([(items[0], [failed_processing(error)])])
                 return
             half = len(items) // 2
             self._record_bisecting(offsets, items[:half])
@@ -180,14 +180,16 @@ class Worker:
         passing("worker.between_copies")
         for projection in self._projections:
             projection.write(self._connection)
-        for item in faulty:
-            self._raise(item, item.faults)
+        self._raise([(item, item.faults) for item in faulty])
         if retried:
             parameters = {"groups": [i.group_id for i in retried], "ordinals": [i.ordinal for i in retried]}
             self._connection.execute(_sql.resolve, parameters)
 
-    def _raise(self, item: Item, faults: list[Fault]) -> None:
-        self._connection.execute(_sql.raise_exceptions, exception_row(item.raw, item.group_id, item.ordinal, faults))
+    def _raise(self, faulty: list[tuple[Item, list[Fault]]]) -> None:
+        if faulty:
+            rows = [exception_row(item.raw, item.group_id, item.ordinal, faults) for item, faults in faulty]
+            with self._connection.cursor() as cursor:
+                cursor.executemany(_sql.raise_exceptions, rows)
 
     def _finish(self, claim: Claim) -> None:
         parameters = {
