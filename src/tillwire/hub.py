@@ -22,8 +22,10 @@ from tillwire.engines.supervisor import ChildEvent, Supervisor
 
 DATABASE = "tillwire"
 
-_NICE = 15
-"""What only follows (relay, dispatch) yields to what accepts and records: on a busy machine it catches up later."""
+_RECORDING = 3
+_FOLLOWING = 15
+"""On a busy machine, recording yields to accepting (a store never waits for it), and what only follows (relay,
+dispatch) to both: they catch up."""
 
 
 class Hub:
@@ -84,9 +86,9 @@ class Hub:
         children = list(self._engines)
         children.append(self._ours("api", "serve", ready=self._api_answers))
         workers = settings.work.processes
-        children += [self._ours(f"worker-{number}", "work") for number in range(1, workers + 1)]
-        children.append(self._ours("relay", "relay", nice=_NICE))
-        children.append(self._ours("dispatch", "dispatch", nice=_NICE))
+        children += [self._ours(f"worker-{number}", "work", nice=_RECORDING) for number in range(1, workers + 1)]
+        children.append(self._ours("relay", "relay", nice=_FOLLOWING))
+        children.append(self._ours("dispatch", "dispatch", nice=_FOLLOWING))
         return children
 
     def _ours(

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql as compose
 
 from tillwire import bootstrap, clock
+from tillwire.collector import quiet_garbage_collector
 from tillwire.config import Settings
 from tillwire.database.migrate import make_views
 from tillwire.errors import TillwireError
@@ -26,6 +27,7 @@ from tillwire.intake.rules import Enrichment
 SCHEMA = "replay"
 _MOST_CHUNKS = 50
 _WRITE_EVENTS = 10_000
+_OPTIONS = "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = %s::regclass"
 _enrichment_decoder = msgspec.msgpack.Decoder(Enrichment)
 
 
@@ -62,6 +64,10 @@ def _prepare(database_url: str) -> None:
         connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
         for table in inline_tables():
             connection.execute(f"CREATE TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING ALL)".encode())
+            # Everything but storage parameters.
+            row = connection.execute(_OPTIONS, (f"public.{table}",)).fetchone()
+            if row and row[0]:
+                connection.execute(f"ALTER TABLE {SCHEMA}.{table} SET ({row[0]})".encode())
 
 
 def _project(connection: psycopg.Connection, partition: int, start: int, end: int) -> int:
@@ -93,6 +99,7 @@ def _project(connection: psycopg.Connection, partition: int, start: int, end: in
 
 
 def _rebuild_share(database_url: str, share: list[tuple[int, int]]) -> int:
+    quiet_garbage_collector()
     with _connect(database_url) as connection:
         return sum(_project(connection, partition, 0, end) for partition, end in share)
 
@@ -120,6 +127,8 @@ def replay_inline(settings: Settings, *, processes: int = 2) -> Outcome:
         events = sum(pool.map(_rebuild_share, [url] * len(shares), shares))
     with _connect(url) as connection, connection.transaction():
         locked = lock_partitions(connection, list(PARTITIONS))
+        # Whoever builds journals reads several of these tables, and must not stand between two that are swapped.
+        connection.execute("LOCK TABLE posting_due IN EXCLUSIVE MODE")
         for partition, end in locked.items():
             events += _project(connection, partition, offsets.get(partition, 0), end)
         seconds = clock.monotonic_s() - started

@@ -6,7 +6,6 @@ They stop on SIGTERM between two transactions, and start over by themselves when
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import threading
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from tillwire import bootstrap
+from tillwire.collector import quiet_garbage_collector
 from tillwire.config import Settings
 from tillwire.errors import ConfigurationError, TransientError
 from tillwire.events import follow, relay
@@ -63,13 +63,6 @@ def connect(settings: Settings) -> psycopg.Connection:
     return psycopg.connect(settings.database_url, autocommit=True, prepare_threshold=0, application_name="tillwire")
 
 
-def _quiet_garbage_collector() -> None:
-    """Hot processes make millions of short-lived objects without cycles: collect seldom, and not what start-up made."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
 def _for_ever(
     settings: Settings, stop: Stop, idle_s: float, make: Callable[[psycopg.Connection], Callable[[], int]]
 ) -> None:
@@ -88,7 +81,7 @@ def _for_ever(
 
 def work(settings: Settings, stop: Stop) -> None:
     """Record accepted events until asked to stop."""
-    _quiet_garbage_collector()
+    quiet_garbage_collector()
     rules = bootstrap.policy(settings.rules)
 
     def make(connection: psycopg.Connection) -> Callable[[], int]:
@@ -188,7 +181,7 @@ def serve(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
-        _quiet_garbage_collector()
+        quiet_garbage_collector()
         await server.serve()
 
     uvloop.run(run())
