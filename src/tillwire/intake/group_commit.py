@@ -137,7 +137,9 @@ class GroupCommit:
                     continue
                 try:
                     if connection is None or connection.broken:
-                        connection = await psycopg.AsyncConnection.connect(self._database_url, prepare_threshold=0)
+                        connection = await psycopg.AsyncConnection.connect(
+                            self._database_url, autocommit=True, prepare_threshold=0
+                        )
                     await self._write(connection, requests)
                 except psycopg.OperationalError as error:
                     _log.warning("intake_database_away", error=str(error).strip(), requests=len(requests))
@@ -150,7 +152,8 @@ class GroupCommit:
                     # The door should let nothing through that cannot be stored. If it did: spare the neighbours.
                     _log.error("intake_write_failed", error=str(error).strip(), requests=len(requests))
                     if len(requests) > 1:
-                        self._waiting.extendleft(_Alone(r.events, r.answer) for r in reversed(requests))
+                        left = [request for request in reversed(requests) if not request.answer.done()]
+                        self._waiting.extendleft(_Alone(request.events, request.answer) for request in left)
                     else:
                         self._fail(requests[0], "the event could not be stored")
         finally:
@@ -164,33 +167,30 @@ class GroupCommit:
         for request in requests:
             for event in request.events:
                 group.add(event)
-        async with connection.transaction() as transaction:
-            fresh = await self._insert(connection, group)
-            if not fresh and CONFLICT not in group.statuses:
-                raise psycopg.Rollback(transaction)  # nothing new: keep no second copy of the bytes
-            passing("intake.before_commit")
+        passing("intake.before_commit")
+        cursor = await connection.execute(_sql.accept, group.parameters())
         passing("intake.after_commit")
+        row = await cursor.fetchone()
+        assert row is not None
+        fresh = set(row[0])
+        doubtful = [i for i in group.first.values() if i not in fresh] + group.repeats
+        self._answer(requests, group, set(doubtful))
+        if doubtful:
+            async with connection.transaction():
+                await self._judge(connection, group, doubtful)
+            self._answer(requests, group, set())
+
+    @staticmethod
+    def _answer(requests: list[_Request], group: _Group, doubtful: set[int]) -> None:
+        """Answer the requests none of whose events is in doubt; what is in doubt must not keep them waiting."""
         start = 0
         for request in requests:
             end = start + len(request.events)
-            if not request.answer.done():
+            if not request.answer.done() and doubtful.isdisjoint(range(start, end)):
                 request.answer.set_result(group.statuses[start:end])
             start = end
 
-    async def _insert(self, connection: psycopg.AsyncConnection, group: _Group) -> set[int]:
-        cursor = await connection.execute(_sql.accept, group.parameters())
-        row = await cursor.fetchone()
-        assert row is not None
-        group_id, accepted = row
-        fresh = set(accepted or ())
-        doubtful = [i for i in group.first.values() if i not in fresh] + group.repeats
-        if doubtful:
-            await self._judge(connection, group, group_id, doubtful)
-        return fresh
-
-    async def _judge(
-        self, connection: psycopg.AsyncConnection, group: _Group, group_id: int, doubtful: list[int]
-    ) -> None:
+    async def _judge(self, connection: psycopg.AsyncConnection, group: _Group, doubtful: list[int]) -> None:
         """Tell duplicates from conflicts among events whose key was there already, by what is stored under it."""
         keys = list({(group.events[i].key, group.events[i].source) for i in doubtful})
         parameters = {
@@ -202,15 +202,26 @@ class GroupCommit:
         groups = {stored_in for stored_in, _ in known.values()}
         cursor = await connection.execute(_sql.group_bodies, (list(groups),), binary=True)
         bodies = {stored_in: frames.unpack(body) async for stored_in, body in cursor}
-        # In one order for all groups, so that two that raise the same conflicts wait for each other and never deadlock.
-        for i in sorted(doubtful, key=lambda i: (group.events[i].key, group.events[i].source, group.events[i].raw)):
+        conflicts: list[int] = []
+        for i in doubtful:
             event = group.events[i]
             stored_in, ordinal = known[(event.key, event.source)]
-            if _same(event.raw, bodies[stored_in][ordinal]):
-                group.statuses[i] = DUPLICATE
-            else:
-                group.statuses[i] = CONFLICT
-                await connection.execute(_sql.raise_conflict, _conflict(event, group_id, i))
+            same = _same(event.raw, bodies[stored_in][ordinal])
+            group.statuses[i] = DUPLICATE if same else CONFLICT
+            if not same:
+                conflicts.append(i)
+        if conflicts:
+            await self._raise(connection, [group.events[i] for i in conflicts])
+
+    async def _raise(self, connection: psycopg.AsyncConnection, events: list[Prepared]) -> None:
+        """Keep the raw bytes of events in conflict, and raise an exception for each."""
+        # In one order for all groups, so that two that raise the same conflicts wait for each other and never deadlock.
+        events = sorted(events, key=lambda event: (event.key, event.source, event.raw))
+        cursor = await connection.execute(_sql.store_group, {"body": frames.pack([event.raw for event in events])})
+        row = await cursor.fetchone()
+        assert row is not None
+        for ordinal, event in enumerate(events):
+            await connection.execute(_sql.raise_conflict, _conflict(event, row[0], ordinal))
 
 
 def _same(raw: bytes, stored: bytes) -> bool:

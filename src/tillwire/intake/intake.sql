@@ -1,15 +1,18 @@
 -- name: accept
--- One round trip: the group's raw bytes, the keys that are new, and their place in the workers' queue.
--- Keys go in sorted, so that two groups with the same keys wait for each other and never deadlock.
-WITH stored AS (
-    INSERT INTO intake_group (body) VALUES (%(body)b) RETURNING group_id
+-- One statement, one round trip, one commit: the keys that are new, the group's raw bytes if any is, and their place in
+-- the workers' queue. Keys go in sorted, so that two groups with the same keys wait for each other and never deadlock.
+WITH this AS (
+    SELECT nextval(pg_get_serial_sequence('intake_group', 'group_id')) AS group_id
 ), fresh AS (
     INSERT INTO intake (key, source, group_id, ordinal)
-    SELECT e.key, e.source, stored.group_id, e.ordinal
-    FROM stored, unnest(%(keys)s::text[], %(sources)s::text[], %(ordinals)s::int4[]) AS e (key, source, ordinal)
+    SELECT e.key, e.source, this.group_id, e.ordinal
+    FROM this, unnest(%(keys)s::text[], %(sources)s::text[], %(ordinals)s::int4[]) AS e (key, source, ordinal)
     ORDER BY e.key, e.source
     ON CONFLICT DO NOTHING
     RETURNING group_id, ordinal
+), stored AS (
+    INSERT INTO intake_group (group_id, body) OVERRIDING SYSTEM VALUE
+    SELECT group_id, %(body)b FROM this WHERE EXISTS (SELECT FROM fresh)
 ), queued AS (
     INSERT INTO intake_queue (partition, group_id, ordinals)
     SELECT p.partition, f.group_id, array_agg(f.ordinal ORDER BY f.ordinal)
@@ -17,7 +20,10 @@ WITH stored AS (
     JOIN unnest(%(ordinals)s::int4[], %(partitions)s::int2[]) AS p (ordinal, partition) USING (ordinal)
     GROUP BY p.partition, f.group_id
 )
-SELECT stored.group_id, (SELECT array_agg(ordinal) FROM fresh) FROM stored
+SELECT coalesce(array_agg(ordinal), '{}') FROM fresh
+
+-- name: store_group
+INSERT INTO intake_group (body) VALUES (%(body)b) RETURNING group_id
 
 -- name: known
 SELECT i.key, i.source, i.group_id, i.ordinal

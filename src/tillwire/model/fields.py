@@ -25,8 +25,10 @@ Currency = Annotated[
     ),
 ]
 Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
-Sequence = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Sequence = Annotated[int, Meta(ge=0, le=2**63 - 2)]
+"""A number of a bigint column whose successor is one, too (the end of a range)."""
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+"""A number of things; sums of many fit a bigint."""
 Amount = Decimal
 """An amount of money in the currency its message names: a decimal written as a JSON string ("12.50")."""
 Quantity = Decimal

@@ -38,7 +38,7 @@ class TillOpened(Struct, frozen=True, kw_only=True, gc=False):
     business_date: date
     currency: Currency
     opening_float: Amount = ZERO
-    shift: Text = "1"
+    shift: Identifier = "1"
     operator: Text | None = None
     at: Timestamp | None = None
 
@@ -57,7 +57,7 @@ class TillClosed(Struct, frozen=True, kw_only=True, gc=False):
     currency: Currency
     totals: ControlTotals
     tenders: Annotated[tuple[TenderCount, ...], Meta(max_length=200)] = ()
-    shift: Text = "1"
+    shift: Identifier = "1"
     operator: Text | None = None
     at: Timestamp | None = None
 

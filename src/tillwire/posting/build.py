@@ -87,21 +87,19 @@ def _parameters(days: list[_Day]) -> dict[str, object]:
 def _drafts(connection: psycopg.Connection, days: list[_Day], mode: str) -> list[_Draft]:
     by_item = mode == "transaction"
     parameters = _parameters(days)
-    drafts: dict[tuple[int, int | None], _Draft] = {}
+    drafts: dict[tuple[int, int | None, str], _Draft] = {}
     rows = connection.execute(_sql.itemise if by_item else _sql.summarise, parameters)
     for index, offset, currency, component, code, amount in rows:
-        draft = drafts.get((index, offset))
+        draft = drafts.get((index, offset, currency))
         if draft is None:
-            draft = drafts[(index, offset)] = _draft(days[index], offset, currency)
-        if draft.currency != currency:
-            raise TillwireError(f"store {draft.day.store} has two currencies on {draft.day.business_date}")
+            draft = drafts[(index, offset, currency)] = _draft(days[index], offset, currency)
         draft.entries.append((component, code, amount))
     for index, offset, currency, count, amount in connection.execute(
         _sql.item_totals if by_item else _sql.totals, parameters
     ):
-        draft = drafts.get((index, offset))
+        draft = drafts.get((index, offset, currency))
         if draft is None:  # transactions whose amounts are all zero: counted, with nothing to post
-            draft = drafts[(index, offset)] = _draft(days[index], offset, currency)
+            draft = drafts[(index, offset, currency)] = _draft(days[index], offset, currency)
         draft.transactions, draft.amount = count, amount
     return list(drafts.values())
 

@@ -97,7 +97,7 @@ CREATE TABLE master_record (
     changed   bigint NOT NULL,           -- offset, in partition 0, of the event that set it
     PRIMARY KEY (type, id)
 );
-CREATE INDEX master_record_by_change ON master_record (changed);
+CREATE INDEX ON master_record (changed);
 
 -- The sales subledger: one row per event with its double-entry components side by side (debit positive, credit
 -- negative; they add up to zero). Arrays, because a row and an index entry for each component cost four times the time;
@@ -218,7 +218,7 @@ CREATE TABLE journal (
     sent_at           timestamptz,
     posted_at         timestamptz,
     confirmed_at      timestamptz,           -- when the ERP's own books were read back and said the same
-    UNIQUE (store, business_date, from_offset)
+    UNIQUE (store, business_date, from_offset, currency)
 );
 CREATE INDEX journal_to_dispatch ON journal (next_attempt_at) WHERE state IN ('built', 'sent', 'unknown');
 
