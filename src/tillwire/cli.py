@@ -25,7 +25,9 @@ app = cyclopts.App(
 )
 client = cyclopts.App(name="client", help="API clients and their keys.")
 exceptions = cyclopts.App(name="exceptions", help="The queue of what could not be processed.")
+journals = cyclopts.App(name="journals", help="Journals on their way to the ERP.")
 app.command(client)
+app.command(journals)
 app.command(exceptions)
 
 console = Console()
@@ -363,6 +365,38 @@ def exceptions_retry(exception_id: int | None = None, *, data: DataFolder = DATA
         return 2
     with _connect(data) as connection:
         console.print(f"{retry(connection, exception_id=exception_id, code=code)} back in the queue")
+    return 0
+
+
+@journals.command(name="list")
+def journals_list(*, data: DataFolder = DATA, state: str | None = None, most: int = 50) -> None:
+    """List journals, of one state (built, sent, posted, rejected, unknown) or of all."""
+    from tillwire.posting.journals import listed
+
+    table = Table("reference", "state", "transactions", "amount", "ERP document", "attempts", "last error")
+    with _connect(data) as connection:
+        for row in listed(connection, state=state, most=most):
+            amount = f"{row.amount} {row.currency}"
+            words = (row.document_number or "", str(row.attempts), row.last_error or "")
+            table.add_row(row.reference, row.state, f"{row.transactions:,}", amount, *words)
+    console.print(table)
+
+
+@journals.command(name="retry")
+def journals_retry(
+    reference: str | None = None,
+    *,
+    data: DataFolder = DATA,
+    all_: Annotated[bool, Parameter(name="--all", help="Every rejected journal.")] = False,
+) -> int:
+    """Send rejected journals again, after their cause was mended in the ERP or in the mapping's accounts there."""
+    from tillwire.posting.journals import retry_rejected
+
+    if reference is None and not all_:
+        console.print("name a journal by its reference, or say --all")
+        return 2
+    with _connect(data) as connection:
+        console.print(f"{retry_rejected(connection, reference)} back in the lane")
     return 0
 
 

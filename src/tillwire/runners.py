@@ -20,6 +20,7 @@ from granian.server.embed import Server
 from tillwire import bootstrap
 from tillwire.collector import quiet_garbage_collector
 from tillwire.config import Settings
+from tillwire.database.migrate import migrate
 from tillwire.errors import ConfigurationError, TransientError
 from tillwire.events import follow, relay
 from tillwire.intake.worker import Worker
@@ -67,8 +68,12 @@ def _for_ever(
     settings: Settings, stop: Stop, idle_s: float, make: Callable[[psycopg.Connection], Callable[[], int]]
 ) -> None:
     """Connect, make a step, repeat it while it finds work; connect again whenever the database was away."""
+    migrated = False
     while not stop:
         try:
+            if not migrated:
+                migrate(settings.database_url)
+                migrated = True
             with connect(settings) as connection:
                 step = make(connection)
                 while not stop:
@@ -122,8 +127,12 @@ def spread(settings: Settings, stop: Stop) -> None:
 
 async def _spread(settings: Settings, stop: Stop) -> None:
     projections = bootstrap.async_projections()
+    migrated = False
     while not stop:
         try:
+            if not migrated:
+                await asyncio.to_thread(migrate, settings.database_url)
+                migrated = True
             await _spread_connected(settings, stop, projections)
         except psycopg.OperationalError as error:
             _log.warning("database_away", error=str(error).strip())

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from tillwire.config import Settings
 from tillwire.database import sql
+from tillwire.database.migrate import migrate
 from tillwire.errors import TransientError
 from tillwire.governance.clients import KEYS_IN_FORCE, digest_of
 from tillwire.intake.group_commit import GroupCommit
@@ -38,6 +39,7 @@ class Node:
         self.client_keys: dict[bytes, str] = {}
         self.backlog = 0
         self.ready = False
+        self._migrated = False
         self.registry = CollectorRegistry()
         self.events = Counter(
             "tillwire_intake_events",
@@ -79,6 +81,9 @@ class Node:
     async def _look(self) -> None:
         """Refresh what every request is judged by: keys in force and the backlog."""
         try:
+            if not self._migrated:
+                await asyncio.to_thread(migrate, self.settings.database_url)
+                self._migrated = True
             async with self.pool.connection() as connection:
                 cursor = await connection.execute(KEYS_IN_FORCE)
                 self.client_keys = {bytes(digest): name for digest, name in await cursor.fetchall()}

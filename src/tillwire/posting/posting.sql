@@ -119,7 +119,13 @@ FROM journal WHERE state = 'unknown' AND next_attempt_at <= clock_timestamp()
 ORDER BY business_date, store LIMIT %(most)s
 
 -- name: retry_rejected
-UPDATE journal SET state = 'built', next_attempt_at = clock_timestamp() WHERE state = 'rejected' RETURNING reference
+UPDATE journal SET state = 'built', next_attempt_at = clock_timestamp()
+WHERE state = 'rejected' AND (%(reference)s::text IS NULL OR reference = %(reference)s)
+
+-- name: listed
+SELECT reference, state, transactions, amount, currency, document_number, attempts, last_error FROM journal
+WHERE %(state)s::text IS NULL OR state = %(state)s
+ORDER BY business_date, store, version LIMIT %(most)s
 
 -- name: to_confirm
 SELECT j.reference, j.document_number FROM journal j
@@ -135,9 +141,6 @@ UPDATE journal SET confirmed_at = clock_timestamp() WHERE reference = ANY(%s)
 
 -- name: unconfirm
 UPDATE journal SET confirmed_at = NULL WHERE reference = ANY(%s)
-
--- name: states
-SELECT state, count(*), coalesce(sum(transactions), 0), coalesce(sum(amount), 0) FROM journal GROUP BY state
 
 -- name: note_incident
 INSERT INTO erp_incident (kind, detail) VALUES (%s, %s)
