@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 import msgspec
@@ -16,6 +16,8 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
+from tillwire.cli import clients, exceptions, journals
+from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, settings_of
 from tillwire.errors import ConfigurationError, TillwireError
 
 app = cyclopts.App(
@@ -23,41 +25,9 @@ app = cyclopts.App(
     version=tillwire.__version__,
     help="A self-hosted retail integration hub: every sale accepted durably, recorded once, posted once, and proven.",
 )
-client = cyclopts.App(name="client", help="API clients and their keys.")
-exceptions = cyclopts.App(name="exceptions", help="The queue of what could not be processed.")
-journals = cyclopts.App(name="journals", help="Journals on their way to the ERP.")
-app.command(client)
-app.command(journals)
-app.command(exceptions)
-
-console = Console()
-DATA = Path("data")
-
-DataFolder = Annotated[Path, Parameter(help="Where a hub started by `tillwire up` keeps its data.")]
-
-
-def _settings(data: Path | None = None) -> config.Settings:
-    """Settings for a command that speaks to a running hub: its own, if it was started on ``data``."""
-    settings = config.load()
-    if settings.database_url:
-        return settings
-    from tillwire.engines.supervisor import read_runtime
-
-    runtime = read_runtime(data or DATA)
-    if runtime is None:
-        raise ConfigurationError(
-            f"no hub runs on {data or DATA}: start one with `tillwire up --data {data or DATA}`, or set database_url"
-        )
-    written = (data or DATA) / "settings.json"
-    return msgspec.json.decode(written.read_bytes(), type=config.Settings)
-
-
-def _connect(data: Path | None = None) -> psycopg.Connection:
-    return psycopg.connect(_settings(data).database_url, autocommit=True)
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+app.command(clients.app)
+app.command(exceptions.app)
+app.command(journals.app)
 
 
 @app.command
@@ -125,7 +95,7 @@ def relay(
     if not rebuild:
         runners.spread(_configured(), runners.Stop().listen())
         return
-    settings = _settings(data)
+    settings = settings_of(data)
     published = asyncio.run(runners.rebuild_stream(settings))
     console.print(f"published {published:,} events on stream {settings.relay.stream}, from offset 0 of every partition")
 
@@ -151,7 +121,7 @@ def migrate(*, data: DataFolder = DATA) -> None:
     """Bring the database to this release's schema."""
     from tillwire.database.migrate import migrate as run
 
-    ran = run(_settings(data).database_url)
+    ran = run(settings_of(data).database_url)
     console.print("\n".join(f"ran {name}" for name in ran) or "nothing to do")
 
 
@@ -178,7 +148,7 @@ def replay(
     """Rebuild projections from the event store. Calls nothing outside, posts nothing."""
     from tillwire.replay import replay_async, replay_inline
 
-    settings = _settings(data)
+    settings = settings_of(data)
     if projection != "inline":
         events = replay_async(settings, projection)
         console.print(f"replayed {events:,} events into {projection}")
@@ -210,7 +180,7 @@ def reconcile(
     from tillwire.reconciliation import show
     from tillwire.reconciliation.days import reconcile as run
 
-    settings = _settings(data)
+    settings = settings_of(data)
     with psycopg.connect(settings.database_url, autocommit=True) as connection:
         if read_back:
             connector = bootstrap.erp_connector(settings)
@@ -221,7 +191,7 @@ def reconcile(
                 connector.close()
         report = run(connection, store=store, first=first, last=last, erp=settings.erp.kind != "none")
     if json:
-        _print_json(report)
+        print_json(report)
     else:
         show.print_report(console, report)
     return 0 if report.ok else 1
@@ -232,12 +202,12 @@ def trace(key: str, *, data: DataFolder = DATA) -> int:
     """Show one event from raw bytes to ERP document, by its key (store/register/business date/sequence)."""
     from tillwire.reconciliation.trace import trace as run
 
-    with _connect(data) as connection:
+    with connect(data) as connection:
         found = run(connection, key)
     if not found:
         console.print(f"nothing was accepted under the key {key!r}")
         return 1
-    _print_json(found)
+    print_json(found)
     return 0
 
 
@@ -295,108 +265,6 @@ def docs(*, check: Annotated[bool, Parameter(help="Write nothing; fail if someth
         return 1 if old else 0
     for name in reference.write(Path()):
         console.print(f"wrote docs/reference/{name}")
-    return 0
-
-
-@client.command(name="add")
-def client_add(name: str, *, data: DataFolder = DATA) -> None:
-    """Make an API client; its key is shown once."""
-    from tillwire.governance.clients import add_client
-
-    with _connect(data) as connection:
-        print(add_client(connection, name))
-
-
-@client.command(name="revoke")
-def client_revoke(name: str, *, data: DataFolder = DATA) -> None:
-    """Take a client's key out of force."""
-    from tillwire.governance.clients import revoke_client
-
-    with _connect(data) as connection:
-        revoke_client(connection, name)
-
-
-@client.command(name="list")
-def client_list(*, data: DataFolder = DATA) -> None:
-    """List API clients."""
-    from tillwire.governance.clients import clients
-
-    table = Table("name", "made", "revoked")
-    with _connect(data) as connection:
-        for name, made, revoked in clients(connection):
-            table.add_row(name, f"{made:%Y-%m-%d %H:%M}", f"{revoked:%Y-%m-%d %H:%M}" if revoked else "")
-    console.print(table)
-
-
-@exceptions.command(name="list")
-def exceptions_list(*, data: DataFolder = DATA, code: str | None = None, most: int = 50) -> None:
-    """List open exceptions."""
-    from tillwire.exceptions.queue import listed
-
-    table = Table("id", "code", "owner", "key", "money at risk", "what is wrong")
-    with _connect(data) as connection:
-        for row in listed(connection, code=code, most=most):
-            money = f"{row.amount} {row.currency}" if row.amount is not None else ""
-            table.add_row(str(row.exception_id), row.code, row.owner, row.key, money, row.message)
-    console.print(table)
-
-
-@exceptions.command(name="show")
-def exceptions_show(exception_id: int, *, data: DataFolder = DATA) -> int:
-    """Show one exception with every fault and its raw bytes."""
-    from tillwire.exceptions.queue import detail
-
-    with _connect(data) as connection:
-        found = detail(connection, exception_id)
-    if found is None:
-        console.print(f"there is no exception {exception_id}")
-        return 1
-    _print_json(found)
-    return 0
-
-
-@exceptions.command(name="retry")
-def exceptions_retry(exception_id: int | None = None, *, data: DataFolder = DATA, code: str | None = None) -> int:
-    """Process exceptions again, one by id or all of a code, after their cause was mended."""
-    from tillwire.exceptions.queue import retry
-
-    if exception_id is None and code is None:
-        console.print("name an exception by its id, or a --code")
-        return 2
-    with _connect(data) as connection:
-        console.print(f"{retry(connection, exception_id=exception_id, code=code)} back in the queue")
-    return 0
-
-
-@journals.command(name="list")
-def journals_list(*, data: DataFolder = DATA, state: str | None = None, most: int = 50) -> None:
-    """List journals, of one state (built, sent, posted, rejected, unknown) or of all."""
-    from tillwire.posting.journals import listed
-
-    table = Table("reference", "state", "transactions", "amount", "ERP document", "attempts", "last error")
-    with _connect(data) as connection:
-        for row in listed(connection, state=state, most=most):
-            amount = f"{row.amount} {row.currency}"
-            words = (row.document_number or "", str(row.attempts), row.last_error or "")
-            table.add_row(row.reference, row.state, f"{row.transactions:,}", amount, *words)
-    console.print(table)
-
-
-@journals.command(name="retry")
-def journals_retry(
-    reference: str | None = None,
-    *,
-    data: DataFolder = DATA,
-    all_: Annotated[bool, Parameter(name="--all", help="Every rejected journal.")] = False,
-) -> int:
-    """Send rejected journals again, after their cause was mended in the ERP or in the mapping's accounts there."""
-    from tillwire.posting.journals import retry_rejected
-
-    if reference is None and not all_:
-        console.print("name a journal by its reference, or say --all")
-        return 2
-    with _connect(data) as connection:
-        console.print(f"{retry_rejected(connection, reference)} back in the lane")
     return 0
 
 

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from tillwire.cli.main import main
+
+__all__ = ["main"]
