@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from tillwire.database.migrate import migrate
 from tillwire.engines.nats import EmbeddedNats
 from tillwire.engines.postgres import EmbeddedPostgres
 from tillwire.engines.process import Child
+
+NewDatabase = Callable[[], AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +53,42 @@ def fresh_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     postgres.create_database(name)
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedPostgres) -> str:
+    """The name of a migrated database that nobody is connected to, to be copied."""
+    postgres.create_database("template_tillwire")
+    migrate(postgres.url("template_tillwire"))
+    return "template_tillwire"
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres, template_database: str) -> NewDatabase:
+    """Makes migrated databases, for tests that need several: ``with new_database() as url``."""
+
+    @contextlib.contextmanager
+    def make() -> Iterator[str]:
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
+        try:
+            yield postgres.url(name)
+        finally:
+            postgres.drop_database(name)
+
+    return make
+
+
+@pytest.fixture
+def database_url(new_database: NewDatabase) -> Iterator[str]:
+    """The URL of a new, migrated and otherwise empty database."""
+    with new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to ``database_url`` in autocommit."""
+    with psycopg.connect(database_url, autocommit=True) as connected:
+        yield connected

@@ -4,7 +4,8 @@ A range of offsets is published as one atomic batch: the stream has all of it or
 far it has come. PostgreSQL is the truth; a stream that is lost is rebuilt from it.
 
 Subject: ``retail.<partition>.<store>.<event type less its prefix>``; body: the event as it was accepted; headers name
-partition and offset.
+partition and offset. An event that is larger than the server takes comes without a body, and ``Tillwire-Omitted-Bytes``
+says so: it must not hold up those behind it, and PostgreSQL has it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ BACKBONE_ERRORS = (nats.errors.Error,)
 NAME = "relay"
 MOST_BATCH_EVENTS = 500
 """JetStream takes up to 1,000 messages in an atomic batch."""
+
+_HEADERS_BYTES = 4096
+"""Room for the headers of a message, which count for the server's limit."""
 
 _TOKEN = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -131,6 +135,7 @@ class Relay:
     async def _publish(self, events: list[Stored]) -> None:
         batch_id = uuid4().hex
         subject, body, headers = "", b"", {}
+        room = self._client.max_payload - _HEADERS_BYTES
         for number, event in enumerate(events, 1):
             subject = subject_of(self._settings.subject_prefix, event)
             body = event.raw
@@ -141,6 +146,9 @@ class Relay:
                 "Tillwire-Offset": str(event.offset),
                 "Content-Type": "application/cloudevents+json",
             }
+            if len(body) > room:
+                headers["Tillwire-Omitted-Bytes"] = str(len(body))
+                body = b""
             if number < len(events):
                 await self._client.publish(subject, body, headers=headers)
         headers["Nats-Batch-Commit"] = "1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import structlog
@@ -23,6 +24,10 @@ _log = structlog.get_logger(__name__)
 
 WATCH_EVERY_S = 1.0
 
+_POOL: dict[str, Any] = {"timeout": 5, "reconnect_timeout": 2, "kwargs": {"autocommit": True}}
+"""A pool waits ever longer between attempts to connect, up to ``reconnect_timeout``: without it a hub would stay unready
+for about as long again as the database was away."""
+
 
 class Node:
     """The state of one API process; made at start, closed at stop."""
@@ -31,10 +36,10 @@ class Node:
         self.settings = settings
         self.group_commit = GroupCommit(settings.database_url)
         self.pool = AsyncConnectionPool(
-            settings.database_url, min_size=1, max_size=4, open=False, timeout=5, kwargs={"autocommit": True}
+            settings.database_url, min_size=1, max_size=4, open=False, **_POOL
         )
         self._readers = ConnectionPool(
-            settings.database_url, min_size=0, max_size=4, open=False, timeout=5, kwargs={"autocommit": True}
+            settings.database_url, min_size=0, max_size=4, open=False, **_POOL
         )
         self.client_keys: dict[bytes, str] = {}
         self.backlog = 0

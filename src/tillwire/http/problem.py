@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
@@ -12,6 +13,8 @@ from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
 from tillwire.errors import TransientError
 
 PROBLEM_JSON = "application/problem+json"
+
+_log = structlog.get_logger(__name__)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,5 +64,5 @@ def on_transient(request: Request[Any, Any, Any], error: TransientError) -> Resp
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A fault of ours: logged in full, told without its inside."""
-    request.logger.exception("request_failed", path=request.url.path)
+    _log.error("request_failed", path=request.url.path, exc_info=error)
     return respond(problem(HTTP_500_INTERNAL_SERVER_ERROR, "internal error", "the hub failed; its log says why"))

@@ -1,0 +1,144 @@
+"""The door's quick way and the model's own decoder let in exactly the same."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from builders import Event, batch, line, masters, movement, raw, sale, tender, trading_day
+from tillwire.intake.door import BodyRefused, Prepared, read_batch, read_event
+from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
+from tillwire.model.money import is_sound
+
+FULL = sale(
+    1,
+    line(discount=("0.10", "p"), taxes=[{"code": "STD", "amount": "0.20", "rate": "0.1", "taxable": "2.00"}]),
+    tenders=[tender("2.10", foreign={"amount": "2", "currency": "EUR"})],
+    total="2.10",
+)
+EXAMPLES = [FULL, FULL, FULL, movement(), *masters()[:2], *trading_day()[-4:]]
+
+JSON_TOKENS = st.one_of(
+    st.sampled_from(
+        ["null", "true", "[]", "{}", '""', "0", "-0", "-", "01", "1.", ".5", "1e5", "1E-9", "NaN", "1 2", '"1" ', "9" * 16]
+        + ['"NaN"', '"sNaN"', '"1e5"', '"1e400"', '" 1"', '"1 "', '"1 2"', '"0x1"', '"1_0"', '"+1"', '"１"', '"\\u0031"']
+        + ['"a/b"', '"a\\n"', '"\\u0000"', '"\\\\u0000"', '"\\ud800"', '"\x7f"', '"2026-13-01"', "9223372036854775807"]
+    ),
+    st.text(max_size=8).map(lambda text: msgspec.json.encode(text).decode()),
+    st.decimals(allow_nan=True, allow_infinity=True).map(lambda number: f'"{number}"'),
+    st.integers(-(10**20), 10**20).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+)
+
+
+def leaves(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(node, dict):
+        return [path, *(found for key in node for found in leaves(node[key], (*path, key)))]
+    if isinstance(node, list):
+        return [path, *(found for i, item in enumerate(node) for found in leaves(item, (*path, i)))]
+    return [path]
+
+
+def with_leaf(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    head, *rest = path
+    copy = dict(node) if isinstance(node, dict) else list(node)
+    copy[head] = with_leaf(node[head], tuple(rest), value)
+    return copy
+
+
+@st.composite
+def disturbed(draw: st.DrawFn) -> bytes:
+    """A valid event with up to three of its values replaced by any JSON, or by none."""
+    one: Event = draw(st.sampled_from(EXAMPLES))
+    content = raw(one)
+    tokens = []
+    for number in range(draw(st.integers(1, 3))):
+        places = [path for path in leaves(one) if path]
+        one = with_leaf(one, draw(st.sampled_from(places)), f"@{number}@")
+        content = raw(one)
+        tokens.append((f'"@{number}@"', draw(JSON_TOKENS)))
+    for marker, token in tokens:
+        content = content.replace(marker.encode(), token.encode("utf-8", "replace"))
+    return content
+
+
+def numbers(node: Any) -> list[Decimal]:
+    if isinstance(node, Decimal):
+        return [node]
+    if isinstance(node, msgspec.Struct):
+        return [n for name in node.__struct_fields__ for n in numbers(getattr(node, name))]
+    if isinstance(node, dict):
+        return [n for value in node.values() for n in numbers(value)]
+    return [n for item in node for n in numbers(item)] if isinstance(node, tuple | list) else []
+
+
+def texts(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [text for key, value in node.items() for text in (key, *texts(value))]
+    if isinstance(node, list):
+        return [text for item in node for text in texts(item)]
+    return [node] if isinstance(node, str) else []
+
+
+def decoded(content: bytes) -> Any:
+    try:
+        return EVENT_DECODER.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+@settings(max_examples=400, deadline=None)
+@given(disturbed())
+@example(raw(FULL).replace(b'"total":"2.10"', b'"total":null'))
+@example(raw(FULL).replace(b'"total":"2.10"', b'"total":01'))
+@example(raw(FULL).replace(b'"total":"2.10"', b'"total":"2.10","total":null'))
+def test_what_is_let_in_is_what_the_model_reads(content: bytes) -> None:
+    read, event = read_event(content), decoded(content)
+    if not isinstance(read, Prepared):
+        assert read.title
+        assert read.detail
+        return
+    assert event is not None, content
+    message = event.data
+    assert all(is_sound(number) for number in numbers(message)), content
+    assert (read.id, read.source, read.type) == (event.id, event.source, type_of(event))
+    assert (read.key, read.store) == (key_of(message), store_of(message))
+    assert read.business_date == business_date_of(message)
+    assert read.key.isprintable()
+    assert not any("\x00" in text for text in texts(msgspec.json.decode(content)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(disturbed())
+def test_what_the_model_reads_soundly_is_let_in(content: bytes) -> None:
+    event = decoded(content)
+    if event is None or not all(is_sound(number) for number in numbers(event.data)):
+        assert not isinstance(read_event(content), Prepared)
+        return
+    read = read_event(content)
+    if not isinstance(read, Prepared):  # the only other reason: characters that a key or a database cannot have
+        assert any(word in read.detail for word in ("character", "printable", "capital")), read
+
+
+@settings(max_examples=100, deadline=None)
+@given(disturbed())
+def test_neighbours_are_unharmed_or_the_body_is_no_json(content: bytes) -> None:
+    good, other = raw(sale(1)), raw(sale(2))
+    body = batch([good, content, other])
+    try:
+        first, _, last = read_batch(body, most_events=3)
+    except BodyRefused:
+        try:
+            msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        raise
+    assert isinstance(first, Prepared)
+    assert isinstance(last, Prepared)
+    assert (first.raw, last.raw) == (good, other)

@@ -1,0 +1,101 @@
+"""Settings from file and environment."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tillwire.config import Settings, is_loopback, load
+from tillwire.errors import ConfigurationError
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    path = tmp_path / "tillwire.toml"
+    path.write_text(
+        'database_url = "from-file"\n[http]\nport = 9000\nmost_batch_events = 7\n[posting]\nmode = "transaction"\n'
+        '[[posting.accounts]]\ncomponent = "*"\naccount = "1"\n[erp.settings]\nurl = "file"\ncompany = "file"\n'
+    )
+    return path
+
+
+def test_without_anything_every_field_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {}) == Settings()
+
+
+def test_the_file_here_is_read_unless_another_is_named(
+    tmp_path: Path, toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {}).http.port == 9000
+    other = tmp_path / "other.toml"
+    other.write_text("[http]\nport = 9001\n")
+    assert load(None, {"TILLWIRE_CONFIG": str(other)}).http.port == 9001
+
+
+def test_the_environment_overrides_the_file(toml: Path) -> None:
+    environment = {
+        "TILLWIRE_DATABASE_URL": "from-environment",
+        "TILLWIRE_HTTP_PORT": "9002",
+        "TILLWIRE_RULES_TOTAL_TOLERANCE_UNITS": "2.5",
+        "TILLWIRE_POSTING_SETTLE_S": "1.5",
+        "TILLWIRE_ERP_SETTINGS_URL": "environment",
+        "UNRELATED": "x",
+    }
+    settings = load(toml, environment)
+    assert settings.database_url == "from-environment"
+    assert (settings.http.port, settings.http.most_batch_events) == (9002, 7)
+    assert settings.rules.total_tolerance_units == Decimal("2.5")
+    assert (settings.posting.mode, settings.posting.settle_s) == ("transaction", 1.5)
+    assert settings.posting.accounts[0].account == "1"
+    assert settings.erp.settings == {"url": "environment", "company": "file"}
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("databaseurl = 'x'", "databaseurl"),
+        ("[http]\nprot = 1", "prot"),
+        ("[posting]\nmode = 'both'", "posting.mode"),
+        ("[http]\nport = 70000", "http.port"),
+        ("[work]\nprocesses = 0", "work.processes"),
+        ("[posting]\naccounts = []", "posting.accounts"),
+        ("[[posting.accounts]]\ncomponent = 'tax'", "account"),
+        ("http = 1", "http"),
+        ("this is no toml", "tillwire.toml"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, content: str, named: str) -> None:
+    path = tmp_path / "tillwire.toml"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError, match=named):
+        load(path, {})
+
+
+def test_a_wrong_setting_of_the_environment_is_named(toml: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"http\.port"):
+        load(toml, {"TILLWIRE_HTTP_PORT": "none"})
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"absent\.toml"):
+        load(tmp_path / "absent.toml", {})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "hub.example.com", "127.example.com"])
+def test_keys_are_never_off_where_others_can_reach(tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not is_loopback(host)
+    environment = {"TILLWIRE_HTTP_HOST": host, "TILLWIRE_HTTP_API_KEYS": "off"}
+    with pytest.raises(ConfigurationError, match="loopback"):
+        load(None, environment)
+    assert load(None, environment | {"TILLWIRE_HTTP_API_KEYS": "required"}).http.host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_keys_may_be_off_on_the_loopback(tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {"TILLWIRE_HTTP_HOST": host, "TILLWIRE_HTTP_API_KEYS": "off"}).http.api_keys == "off"
