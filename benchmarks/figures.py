@@ -69,11 +69,11 @@ def send(hub: Hub, bodies: Sequence[bytes], kind: str, *, connections: int) -> d
     return dict(uvloop.run(client.send_all(hub.url, prepared, connections=connections)))
 
 
-def throughput(hub: Hub, events: Sequence[dict[str, Any]]) -> float:
-    """Sales per second from the first request to the last sale recorded with all inline effects."""
-    prepared = [request(body, BATCH) for body in sales.batches(events, 100)]
+def throughput(hub: Hub, bodies: Sequence[bytes], count: int) -> float:
+    """Sales per second from the first request to the last of ``count`` sales recorded with all inline effects."""
+    prepared = [request(body, BATCH) for body in bodies]
     with psycopg.connect(hub.settings.database_url, autocommit=True) as connection:
-        target = recorded(connection) + len(events)
+        target = recorded(connection) + count
         started = time.monotonic()
         statuses = uvloop.run(client.send_all(hub.url, iter(prepared), connections=4))
         accepted = time.monotonic() - started
@@ -81,8 +81,8 @@ def throughput(hub: Hub, events: Sequence[dict[str, Any]]) -> float:
         seconds = time.monotonic() - started
         if set(statuses) != {202}:
             raise RuntimeError(f"not everything was accepted: {statuses}")
-    print(f"  {len(events):,} sales: accepted in {accepted:.1f} s, recorded in {seconds:.1f} s")
-    return len(events) / seconds
+    print(f"  {count:,} sales: accepted in {accepted:.1f} s, recorded in {seconds:.1f} s")
+    return count / seconds
 
 
 def single_requests(hub: Hub, events: Sequence[dict[str, Any]], *, clients: int = 64) -> float:

@@ -57,15 +57,25 @@ class Stop:
         self._event.wait(seconds)
 
 
-def connect(settings: Settings) -> psycopg.Connection:
+_POINT_LOOKUPS = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+"""A worker touches few rows of large tables by their keys. A plan made while they were small would scan them."""
+
+
+def connect(settings: Settings, options: str = "") -> psycopg.Connection:
     """A database connection in autocommit, with prepared statements. Raises ``psycopg.OperationalError``."""
     if not settings.database_url:
         raise ConfigurationError("database_url is not set: give one, or use `tillwire up`, which starts a server")
-    return psycopg.connect(settings.database_url, autocommit=True, prepare_threshold=0, application_name="tillwire")
+    return psycopg.connect(
+        settings.database_url, autocommit=True, prepare_threshold=0, application_name="tillwire", options=options
+    )
 
 
 def _for_ever(
-    settings: Settings, stop: Stop, idle_s: float, make: Callable[[psycopg.Connection], Callable[[], int]]
+    settings: Settings,
+    stop: Stop,
+    idle_s: float,
+    make: Callable[[psycopg.Connection], Callable[[], int]],
+    options: str = "",
 ) -> None:
     """Connect, make a step, repeat it while it finds work; connect again whenever the database was away."""
     migrated = False
@@ -74,7 +84,7 @@ def _for_ever(
             if not migrated:
                 migrate(settings.database_url)
                 migrated = True
-            with connect(settings) as connection:
+            with connect(settings, options) as connection:
                 step = make(connection)
                 while not stop:
                     if not step():
@@ -94,7 +104,7 @@ def work(settings: Settings, stop: Stop) -> None:
         worker = Worker(connection, projections, rules, most_events=settings.work.most_events)
         return worker.work_once
 
-    _for_ever(settings, stop, settings.work.idle_ms / 1000, make)
+    _for_ever(settings, stop, settings.work.idle_ms / 1000, make, _POINT_LOOKUPS)
 
 
 def dispatch(settings: Settings, stop: Stop) -> None:

@@ -88,6 +88,12 @@ CASES: list[tuple[str, str, Event, Event]] = [
         sale(1, line(), line(price="5.00", discount=("1.00", "promo"), amount="5.00")),
         sale(1, line(), line(price="5.00", discount=("1.00", "promo"), amount="4.00")),
     ),
+    (
+        "line_tax_mismatch",
+        "/data/lines/0/taxes",
+        sale(1, line(taxes=[{"code": "STD", "amount": "0.20", "rate": "0.06", "taxable": "2.00"}])),
+        sale(1, line(taxes=[{"code": "STD", "amount": "0.12", "rate": "0.06", "taxable": "2.00"}])),
+    ),
     ("total_mismatch", "/data/total", taxed("2.21", "0.20"), taxed("2.20", "0.20")),
     ("total_mismatch", "/data/total", taxed("2.20", "0.20", tax_included=True), taxed("2.00", "0.20", tax_included=True)),
     ("total_mismatch", "/data/total", taxed("2.20", "0.18"), taxed("2.20", "0.18", rounding="0.02")),
@@ -171,9 +177,6 @@ CASES: list[tuple[str, str, Event, Event]] = [
 RAISED_ELSEWHERE = {
     "duplicate_conflict",
     "processing_failed",
-    "unknown_account",
-    "erp_rejected",
-    "line_tax_mismatch",
 }
 
 
