@@ -62,12 +62,28 @@ def _prepare(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, connection.transaction():
         connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
         connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
-        for table in inline_tables():
-            connection.execute(f"CREATE TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING ALL)".encode())
-            # Everything but storage parameters.
-            row = connection.execute(_OPTIONS, (f"public.{table}",)).fetchone()
-            if row and row[0]:
-                connection.execute(f"ALTER TABLE {SCHEMA}.{table} SET ({row[0]})".encode())
+        for projection in bootstrap.inline_projections():
+            for table in projection.tables:
+                indexes = "EXCLUDING INDEXES" if table in projection.copied else ""
+                like = f"LIKE public.{table} INCLUDING ALL {indexes}"
+                connection.execute(f"CREATE TABLE {SCHEMA}.{table} ({like})".encode())
+                # Everything but storage parameters.
+                row = connection.execute(_OPTIONS, (f"public.{table}",)).fetchone()
+                if row and row[0]:
+                    connection.execute(f"ALTER TABLE {SCHEMA}.{table} SET ({row[0]})".encode())
+
+
+def _make_indexes(connection: psycopg.Connection) -> None:
+    """The keys of the tables that were only copied into, as the live ones have them."""
+    connection.execute("SET maintenance_work_mem = '256MB'")
+    for projection in bootstrap.inline_projections():
+        for table in projection.copied:
+            keys = connection.execute(
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'",
+                (f"public.{table}",),
+            ).fetchall()
+            for (key,) in keys:
+                connection.execute(f"ALTER TABLE {SCHEMA}.{table} ADD {key}".encode())
 
 
 def _project(connection: psycopg.Connection, partition: int, start: int, end: int) -> int:
@@ -125,16 +141,25 @@ def replay_inline(settings: Settings, *, processes: int = 2) -> Outcome:
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         shares = _shares(offsets, processes)
         events = sum(pool.map(_rebuild_share, [url] * len(shares), shares))
-    with _connect(url) as connection, connection.transaction():
-        locked = lock_partitions(connection, list(PARTITIONS))
-        # Whoever builds journals reads several of these tables, and must not stand between two that are swapped.
-        connection.execute("LOCK TABLE posting_due IN EXCLUSIVE MODE")
-        for partition, end in locked.items():
-            events += _project(connection, partition, offsets.get(partition, 0), end)
-        seconds = clock.monotonic_s() - started
-        tables = [_compare(connection, table) for table in inline_tables()]
-        _swap(connection)
-    return Outcome(events, seconds, tables)
+    with _connect(url) as connection:
+        _make_indexes(connection)
+        with connection.transaction():
+            tables, caught_up, seconds = _catch_up(connection, offsets, started)
+    return Outcome(events + caught_up, seconds, tables)
+
+
+def _catch_up(
+    connection: psycopg.Connection, offsets: dict[int, int], started: float
+) -> tuple[list[tuple[str, int, bool]], int, float]:
+    """Under the locks of all partitions: the last stretch, the comparison, the swap."""
+    locked = lock_partitions(connection, list(PARTITIONS))
+    # Whoever builds journals reads several of these tables, and must not stand between two that are swapped.
+    connection.execute("LOCK TABLE posting_due IN EXCLUSIVE MODE")
+    events = sum(_project(connection, partition, offsets.get(partition, 0), end) for partition, end in locked.items())
+    seconds = clock.monotonic_s() - started
+    tables = [_compare(connection, table) for table in inline_tables()]
+    _swap(connection)
+    return tables, events, seconds
 
 
 def _compare(connection: psycopg.Connection, table: str) -> tuple[str, int, bool]:

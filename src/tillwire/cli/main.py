@@ -229,9 +229,11 @@ def rules() -> None:
 def demo(
     *,
     weeks: Annotated[
-        int, Parameter(help="How many weeks of baskets, from the first full one (the data's week 2).")
+        int, Parameter(help="Weeks of baskets, from the data's week 2 on: its week 1 is a single day.")
     ] = 1,
-    all_: Annotated[bool, Parameter(name="--all", negative="", help="The whole year: most of an hour.")] = False,
+    all_: Annotated[
+        bool, Parameter(name="--all", negative="", help="The whole year: 38,000 journals, most of an hour.")
+    ] = False,
     seed: Annotated[int, Parameter(help="Chooses faults, returns and tenders; the same seed, the same demo.")] = 1,
     report: Annotated[Path | None, Parameter(help="Write the proof to this file, as JSON.")] = None,
     stay: Annotated[bool, Parameter(negative="", help="Leave everything up to look around, until Ctrl-C.")] = False,

@@ -90,6 +90,9 @@ def run(options: Options, console: Console) -> int:
                 console.print(f"[yellow]{stopped}[/]")
                 folder.still_needed = False
                 return 128 + signals.number
+            except SystemExit:  # nobody reads what we print any more
+                folder.still_needed = False
+                raise
         folder.still_needed = options.stay or not proof.ok
         return 0 if proof.ok else 1
 
@@ -172,9 +175,9 @@ class _Demo:
                 self._finish(watch, simulation)
                 proof = self._prove(hub, erp, simulation)
             seconds = clock.monotonic_s() - self._began_s
-            show_proof(self._console, proof, seconds)
             if self._options.report is not None:
                 write_report(self._options.report, proof, seconds)
+            show_proof(self._console, proof, seconds)
             if self._options.stay:
                 self._stay(hub, erp, simulation)
             self._stopping = True

@@ -33,6 +33,8 @@ class InlineProjection(ABC):
     """
 
     tables: Sequence[str]
+    copied: Sequence[str] = ()
+    """Those of the tables that a rebuild only copies rows into: their indexes are made once, at the end of it."""
 
     @abstractmethod
     def begin(self) -> None:

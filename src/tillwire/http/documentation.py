@@ -11,9 +11,12 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Request, Response, get
 
+from tillwire.exceptions.queue import ExceptionRow
 from tillwire.http.events import PATH
 from tillwire.model.event import MESSAGES
 from tillwire.model.schema import envelope_schema, message_schema
+from tillwire.reconciliation.days import Report
+from tillwire.reconciliation.trace import Trace
 
 _EVENT = {"$ref": "#/components/schemas/Event"}
 
@@ -117,6 +120,23 @@ _ACCEPT = (
 )
 
 
+_RESULTS: dict[str, Any] = {
+    "/v1/reconciliation": Report,
+    "/v1/trace/{key}": list[Trace],
+    "/v1/exceptions": list[ExceptionRow],
+}
+"""What routes answer that encode it themselves, so that the framework does not know it."""
+
+
+def _describe_results(described: dict[str, Any]) -> None:
+    template = "#/components/schemas/{name}"
+    schemas, components = msgspec.json.schema_components(_RESULTS.values(), ref_template=template)
+    described["components"]["schemas"].update(components)
+    for path, schema in zip(_RESULTS, schemas, strict=True):
+        answer = described["paths"][path]["get"]["responses"]["200"]
+        answer["content"] = {"application/json": {"schema": schema}}
+
+
 def document(app: Any) -> dict[str, Any]:
     """The whole OpenAPI document of an application."""
     described: dict[str, Any] = app.openapi_schema.to_schema()
@@ -145,12 +165,16 @@ def document(app: Any) -> dict[str, Any]:
         },
         **{status: _problem_response(text) for status, text in _EVENT_PROBLEMS.items()},
     }
+    _describe_results(described)
     for path, operations in described["paths"].items():
         for operation in operations.values():
-            if path.startswith("/v1/"):
+            if "{" in path:
+                operation["responses"].setdefault("404", _problem_response("there is no such thing"))
+            if path.startswith("/v1/") and not path.startswith("/v1/schemas"):
                 operation["responses"].setdefault("401", _problem_response("no key in force"))
                 operation["responses"].setdefault("503", _problem_response("the database is away"))
-                operation["responses"].setdefault("400", _problem_response("a parameter is wrong"))
+                if path != PATH:
+                    operation["responses"]["400"] = _problem_response("a parameter is wrong")
             else:
                 operation["security"] = []
     return described

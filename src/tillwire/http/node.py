@@ -104,6 +104,8 @@ class Node:
     @contextlib.contextmanager
     def reading(self) -> Iterator[psycopg.Connection]:
         """A connection for a route that reads, in a thread. Raises ``TransientError`` if the database is away."""
+        if not self.ready:  # told at once, not after a pool's patience
+            raise TransientError("the database is away", retry_after_s=1)
         try:
             with self._readers.connection() as connection:
                 yield connection

@@ -51,6 +51,8 @@ class BodyRefused(Exception):
 
 _BATCH_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 _PATH = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_MOST_WORDS = 500
+"""Characters of a detail: it may quote the event, and must not send a hostile one back."""
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 
@@ -60,9 +62,9 @@ def pointer_of(error: msgspec.ValidationError, prefix: str = "") -> tuple[str, s
     text = str(error)
     found = _PATH.search(text)
     if found is None:
-        return text, prefix
+        return text[:_MOST_WORDS], prefix
     steps = "".join("/" + (name or index) for name, index in _STEP.findall(found.group(1)))
-    return text[: found.start()], prefix + steps
+    return text[: min(found.start(), _MOST_WORDS)], prefix + steps
 
 
 def read_event(raw: bytes) -> Prepared | Refusal:

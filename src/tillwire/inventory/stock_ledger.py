@@ -27,6 +27,7 @@ class StockLedger(InlineProjection):
     """Gathers movements and adds them up per store and item."""
 
     tables: Sequence[str] = ("stock_document", "stock_balance")
+    copied: Sequence[str] = ("stock_document", "stock_balance")
 
     def __init__(self, *, into_empty: bool = False) -> None:
         """``into_empty``: a partition is rebuilt from its first event into empty tables, so that its balances are

@@ -23,6 +23,7 @@ class Subledger(InlineProjection):
     """Gathers transactions and till differences as rows."""
 
     tables: Sequence[str] = ("sale",)
+    copied: Sequence[str] = ("sale",)
 
     def __init__(self, *, mark_due: bool = True) -> None:
         """``mark_due`` is off in a replay: posting is a state, and a replay posts nothing."""
