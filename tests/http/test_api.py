@@ -240,8 +240,8 @@ def test_a_backlog_over_its_limit_is_answered_503_until_workers_catch_up(
 
 @pytest.fixture
 def own_postgres(tmp_path_factory: pytest.TempPathFactory, engines_folder: Path) -> Iterator[Child]:
-    """A PostgreSQL of the test's own, to be killed."""
-    server = EmbeddedPostgres(engines_folder / tmp_path_factory.mktemp("own").name, durable=False)
+    """A PostgreSQL of the test's own, to be killed: one that keeps what it has committed."""
+    server = EmbeddedPostgres(engines_folder / tmp_path_factory.mktemp("own").name)
     with Child(server.spec()) as child:
         server.create_database("tillwire")
         child.url = server.url("tillwire")  # type: ignore[attr-defined]
