@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import psycopg
-
 from builders import SELLING, Event, raw
 from straight import Straight, known
+
 from tillwire import bootstrap
 from tillwire.config import Settings
 from tillwire.events.recorded import InlineProjection
@@ -151,7 +151,8 @@ def check_projections(connection: psycopg.Connection, events: Iterable[Event]) -
     assert known(table(entries, 4)) == known(expected.ledger)
     counters = table("SELECT store, register, business_date::text, recorded, selling, amount FROM completeness", 3)
     assert counters == {
-        place: (count, len(expected.selling[place]), sum(expected.selling[place])) for place, count in expected.recorded.items()
+        place: (count, len(expected.selling[place]), sum(expected.selling[place]))
+        for place, count in expected.recorded.items()
     }
     runs = "SELECT store, register, business_date::text, lower(r), upper(r) FROM completeness, unnest(sequences) AS r"
     numbers: dict[tuple[Any, ...], set[int]] = {}
@@ -176,7 +177,9 @@ def check_event_store(connection: psycopg.Connection, events: int) -> None:
         found[partition].append(offset)
     assert found == {partition: list(range(count)) for partition, count in partitions.items()}
     for partition, count in partitions.items():
-        chunks = rows(connection, "SELECT first_offset, event_count FROM event_chunk WHERE partition = %s ORDER BY 1", partition)
+        chunks = rows(
+            connection, "SELECT first_offset, event_count FROM event_chunk WHERE partition = %s ORDER BY 1", partition
+        )
         position = 0
         for first, size in chunks:
             assert first == position

@@ -408,7 +408,9 @@ def _other_amount(erp: FakeErp, reference: str) -> None:
 def _other_account(erp: FakeErp, reference: str) -> None:
     (journal,) = erp.posted[reference]
     first, *rest = journal.lines
-    erp.posted[reference] = [msgspec.structs.replace(journal, lines=(msgspec.structs.replace(first, account="9"), *rest))]
+    erp.posted[reference] = [
+        msgspec.structs.replace(journal, lines=(msgspec.structs.replace(first, account="9"), *rest))
+    ]
 
 
 def _twice(erp: FakeErp, reference: str) -> None:

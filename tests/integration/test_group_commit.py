@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 import pytest
-
 from builders import Event, changed, day_open, line, masters, raw, sale, till_close
 from driving import accept, exception_codes, prepared, rows, scalar, submit
+
 from tillwire.errors import TransientError
 from tillwire.intake.group_commit import ACCEPTED, CONFLICT, DUPLICATE, GroupCommit
 
@@ -212,9 +212,7 @@ def test_what_comes_while_the_database_is_away_is_told_and_not_stored(
     def away(admin: psycopg.Connection, is_away: bool) -> None:
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {not is_away}".encode())
         if is_away:
-            admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
-            )
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 
     async def work() -> None:
         assert await submit(commit, [sale(1)]) == [ACCEPTED]
@@ -274,4 +272,6 @@ def test_what_waits_when_the_hub_stops_is_told(database_url: str, connection: ps
 
 def scalar_waiting(connection: psycopg.Connection) -> int:
     """How many backends wait for a lock on the intake's table."""
-    return int(scalar(connection, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'intake_group'::regclass"))
+    return int(
+        scalar(connection, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'intake_group'::regclass")
+    )

@@ -311,6 +311,8 @@ def test_exceptions_are_listed_page_by_page(database_url: str, connection: psyco
     first = queue.listed(connection, most=4)
     rest = queue.listed(connection, most=4, after=first[-1].exception_id)
     assert [len(first), len(rest)] == [4, 2]
-    assert {row.key for row in first + rest} == {f"101/{r}/2026-03-02/{n}" for r, n in [*((1, n) for n in range(5)), (7, 9)]}
+    assert {row.key for row in first + rest} == {
+        f"101/{r}/2026-03-02/{n}" for r, n in [*((1, n) for n in range(5)), (7, 9)]
+    }
     assert [row.code for row in queue.listed(connection, code="unknown_register")] == ["unknown_register"]
     assert queue.listed(connection, state="resolved") == []

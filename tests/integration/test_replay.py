@@ -93,7 +93,9 @@ def test_a_replay_is_identical_and_leaves_the_rest_alone(recorded: str, connecti
     assert outcome.identical
     assert outcome.events == len(EVENTS)
     assert [table for table, _, _ in outcome.tables] == inline_tables()
-    assert {table: count for table, count, _ in outcome.tables} == {table: len(found) for table, found in before.items()}
+    assert {table: count for table, count, _ in outcome.tables} == {
+        table: len(found) for table, found in before.items()
+    }
     assert exactly(connection) == before
     assert posting(connection) == books
     assert state(connection) == known
@@ -193,7 +195,9 @@ def test_journals_are_built_while_tables_are_swapped(recorded: str, connection: 
     book = bootstrap.account_book(settings_for(recorded))
     with psycopg.connect(recorded, autocommit=True) as own:
         with own.transaction():
-            own.execute("SELECT 1 FROM posting_due JOIN store_day USING (store, business_date) FOR UPDATE OF posting_due")
+            own.execute(
+                "SELECT 1 FROM posting_due JOIN store_day USING (store, business_date) FOR UPDATE OF posting_due"
+            )
             thread.start()
             until(lambda: not thread.is_alive() or waits_for_a_lock(connection))
             assert build_journals(own, book, "summary") == 1

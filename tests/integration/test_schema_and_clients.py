@@ -72,7 +72,9 @@ def test_a_key_is_shown_once_and_its_digest_kept(connection: psycopg.Connection)
     assert key != add_client(connection, "another")
     ((digest,),) = rows(connection, "SELECT key_digest FROM api_client WHERE name = 'till vendor'")
     assert bytes(digest) == digest_of(key) == hashlib.sha256(key.encode()).digest()
-    assert key.encode() not in b"".join(bytes(row[0]) for row in rows(connection, "SELECT api_client::text::bytea FROM api_client"))
+    assert key.encode() not in b"".join(
+        bytes(row[0]) for row in rows(connection, "SELECT api_client::text::bytea FROM api_client")
+    )
     assert rows(connection, KEYS_IN_FORCE)[0][1] in ("till vendor", "another")
 
 

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 import pytest
-
 from builders import (
     Event,
     changed,
@@ -45,6 +44,7 @@ from driving import (
     submit,
     until,
 )
+
 from tillwire import bootstrap
 from tillwire.events.recorded import Recorded
 from tillwire.exceptions import queue
@@ -259,7 +259,10 @@ def test_no_number_of_a_report_overflows(database_url: str, connection: psycopg.
 
     most = {"transactions": LARGEST, "amount": "999999999999999.99"}
     accept(database_url, masters())
-    accept(database_url, [one for one in (till_close([], "1", totals=most), till_close([], "2", totals=most)) if let_in(one)])
+    accept(
+        database_url,
+        [one for one in (till_close([], "1", totals=most), till_close([], "2", totals=most)) if let_in(one)],
+    )
     record(database_url)
     assert reconcile(connection).days is not None
 

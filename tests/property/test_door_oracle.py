@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from builders import Event, batch, line, masters, movement, raw, sale, tender, trading_day
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from builders import Event, batch, line, masters, movement, raw, sale, tender, trading_day
 from tillwire.intake.door import BodyRefused, Prepared, read_batch, read_event
 from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
 from tillwire.model.money import is_sound
@@ -24,8 +24,39 @@ EXAMPLES = [FULL, FULL, FULL, movement(), *masters()[:2], *trading_day()[-4:]]
 
 JSON_TOKENS = st.one_of(
     st.sampled_from(
-        ["null", "true", "[]", "{}", '""', "0", "-0", "-", "01", "1.", ".5", "1e5", "1E-9", "NaN", "1 2", '"1" ', "9" * 16]
-        + ['"NaN"', '"sNaN"', '"1e5"', '"1e400"', '" 1"', '"1 "', '"1 2"', '"0x1"', '"1_0"', '"+1"', '"１"', '"\\u0031"']
+        [
+            "null",
+            "true",
+            "[]",
+            "{}",
+            '""',
+            "0",
+            "-0",
+            "-",
+            "01",
+            "1.",
+            ".5",
+            "1e5",
+            "1E-9",
+            "NaN",
+            "1 2",
+            '"1" ',
+            "9" * 16,
+        ]
+        + [
+            '"NaN"',
+            '"sNaN"',
+            '"1e5"',
+            '"1e400"',
+            '" 1"',
+            '"1 "',
+            '"1 2"',
+            '"0x1"',
+            '"1_0"',
+            '"+1"',
+            '"１"',
+            '"\\u0031"',
+        ]
         + ['"a/b"', '"a\\n"', '"\\u0000"', '"\\\\u0000"', '"\\ud800"', '"\x7f"', '"2026-13-01"', "9223372036854775807"]
     ),
     st.text(max_size=8).map(lambda text: msgspec.json.encode(text).decode()),

@@ -5,8 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders import (
+    Event,
+    batch,
+    changed,
+    day_open,
+    event,
+    line,
+    masters,
+    movement,
+    product,
+    raw,
+    sale,
+    store,
+    tender,
+    trading_day,
+)
 
-from builders import Event, batch, changed, day_open, event, line, masters, movement, product, raw, sale, store, tender, trading_day
 from tillwire.events.partitions import PARTITIONS, partition_of
 from tillwire.intake.door import BodyRefused, Prepared, Refusal, read_batch, read_event, read_one
 
@@ -267,7 +282,7 @@ def test_a_bad_event_harms_no_neighbour(bad: bytes) -> None:
 
 
 def test_a_batch_keeps_the_bytes_of_each_event() -> None:
-    spaced = b' [ \n %s , %s\t] ' % (GOOD.replace(b",", b" ,\n "), raw(day_open()))
+    spaced = b" [ \n %s , %s\t] " % (GOOD.replace(b",", b" ,\n "), raw(day_open()))
     first, second = read_batch(spaced, most_events=2)
     assert isinstance(first, Prepared)
     assert isinstance(second, Prepared)

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from builders import (
     Event,
     cash_movement,
@@ -20,6 +19,7 @@ from builders import (
     trading_day,
     transaction,
 )
+
 from tillwire.model.event import EVENT_DECODER
 from tillwire.sales.entries import COMPONENTS, entries_of, till_entries
 

@@ -24,7 +24,17 @@ def test_a_right_check_digit_is_taken_and_every_other_refused(code: str) -> None
 
 
 @pytest.mark.parametrize(
-    "code", ["", "4", "400638133393", "40063813339310", "400638133393X", "４００６３８１３３３９３１", " 4006381333931", "4006381333931\n"]
+    "code",
+    [
+        "",
+        "4",
+        "400638133393",
+        "40063813339310",
+        "400638133393X",
+        "４００６３８１３３３９３１",
+        " 4006381333931",
+        "4006381333931\n",
+    ],
 )
 def test_what_is_no_gtin_is_refused(code: str) -> None:
     assert not is_gtin(code)

@@ -50,7 +50,7 @@ def test_money_of_one_currency_adds_subtracts_and_compares() -> None:
     assert one + two == Money(Decimal("3.00"), "USD")
     assert one - two == -one
     assert one < two
-    assert one <= one  # noqa: PLR0124
+    assert one <= one
     assert str(two) == "2.00 USD"
 
 

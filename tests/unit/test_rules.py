@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from builders import (
     DAY,
     Event,
@@ -29,6 +28,7 @@ from builders import (
     trading_day,
     transaction,
 )
+
 from tillwire.exceptions.codes import CODES, owner_of
 from tillwire.intake.rules import NOTES, Auditor, Enrichment, Fault, Policy
 from tillwire.masterdata.snapshot import Snapshot
@@ -95,7 +95,12 @@ CASES: list[tuple[str, str, Event, Event]] = [
         sale(1, line(taxes=[{"code": "STD", "amount": "0.12", "rate": "0.06", "taxable": "2.00"}])),
     ),
     ("total_mismatch", "/data/total", taxed("2.21", "0.20"), taxed("2.20", "0.20")),
-    ("total_mismatch", "/data/total", taxed("2.20", "0.20", tax_included=True), taxed("2.00", "0.20", tax_included=True)),
+    (
+        "total_mismatch",
+        "/data/total",
+        taxed("2.20", "0.20", tax_included=True),
+        taxed("2.00", "0.20", tax_included=True),
+    ),
     ("total_mismatch", "/data/total", taxed("2.20", "0.18"), taxed("2.20", "0.18", rounding="0.02")),
     ("tax_mismatch", "/data/tax", sale(tax="0.41"), sale(tax="0.40")),
     (

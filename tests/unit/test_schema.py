@@ -6,8 +6,8 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-
 from builders import Event, changed, line, masters, movement, raw, sale, tender, trading_day
+
 from tillwire.http.documentation import FIRST_SALE, event_components
 from tillwire.intake.door import Prepared, read_event
 from tillwire.model.event import MESSAGES

@@ -36,7 +36,3 @@ WHERE state = 'open' AND code <> 'duplicate_conflict'
   AND (%(exception_id)s::int8 IS NULL OR exception_id = %(exception_id)s)
   AND (%(code)s::text IS NULL OR code = %(code)s)
 FOR UPDATE
-
--- name: counts
-SELECT code, owner, count(*), coalesce(sum(abs(amount)), 0), min(raised_at), currency FROM exception
-WHERE state IN ('open', 'retrying') GROUP BY code, owner, currency ORDER BY 4 DESC, 1

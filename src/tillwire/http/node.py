@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 WATCH_EVERY_S = 1.0
 
 _POOL: dict[str, Any] = {"timeout": 5, "reconnect_timeout": 2, "kwargs": {"autocommit": True}}
-"""A pool waits ever longer between attempts to connect, up to ``reconnect_timeout``: without it a hub would stay unready
+"""A pool waits ever longer between attempts to connect, up to ``reconnect_timeout``: else a hub would stay unready
 for about as long again as the database was away."""
 
 
@@ -35,12 +35,8 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.group_commit = GroupCommit(settings.database_url)
-        self.pool = AsyncConnectionPool(
-            settings.database_url, min_size=1, max_size=4, open=False, **_POOL
-        )
-        self._readers = ConnectionPool(
-            settings.database_url, min_size=0, max_size=4, open=False, **_POOL
-        )
+        self.pool = AsyncConnectionPool(settings.database_url, min_size=1, max_size=4, open=False, **_POOL)
+        self._readers = ConnectionPool(settings.database_url, min_size=0, max_size=4, open=False, **_POOL)
         self.client_keys: dict[bytes, str] = {}
         self.backlog = 0
         self.ready = False

@@ -8,6 +8,3 @@ SELECT * FROM unnest(%(types)b::text[], %(ids)b::text[], %(revisions)b::int8[], 
 ON CONFLICT (type, id) DO UPDATE
 SET revision = excluded.revision, body = excluded.body, changed = excluded.changed
 WHERE excluded.revision > master_record.revision
-
--- name: count_by_type
-SELECT type, count(*) FROM master_record GROUP BY type ORDER BY type
