@@ -22,9 +22,11 @@ from tillwire.errors import TillwireError
 from tillwire.events import follow
 from tillwire.events.log import lock_partitions, next_offsets, read_chunks
 from tillwire.events.partitions import PARTITIONS
-from tillwire.intake.rules import Enrichment
+from tillwire.events.recorded import Enrichment
 
 SCHEMA = "replay"
+_LOCK = 0x7111_0003
+"""Key of the advisory lock that a replay holds: two would take each other's tables."""
 _MOST_CHUNKS = 50
 _WRITE_EVENTS = 10_000
 _OPTIONS = "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = %s::regclass"
@@ -131,10 +133,17 @@ def _shares(offsets: dict[int, int], processes: int) -> list[list[tuple[int, int
 def replay_inline(settings: Settings, *, processes: int = 2) -> Outcome:
     """Rebuild all inline projections, compare them with the live ones, swap them in.
 
-    Raises ``TillwireError`` if the event store has a hole; the live tables are then untouched.
+    Raises ``TillwireError`` if the event store has a hole, or another replay runs; the live tables are then untouched.
     """
+    with psycopg.connect(settings.database_url, autocommit=True) as alone:
+        row = alone.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+        if not (row and row[0]):
+            raise TillwireError("another replay is running on this database: wait until it is done")
+        return _replay(settings.database_url, processes)
+
+
+def _replay(url: str, processes: int) -> Outcome:
     started = clock.monotonic_s()
-    url = settings.database_url
     _prepare(url)
     with psycopg.connect(url, autocommit=True) as connection:
         offsets = next_offsets(connection)

@@ -10,8 +10,7 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.events.log import next_offsets, read_chunks
-from tillwire.events.recorded import Recorded
-from tillwire.intake.rules import Enrichment
+from tillwire.events.recorded import Enrichment, Recorded
 
 _sql = sql.load("tillwire.events", "events.sql")
 _enrichment_decoder = msgspec.msgpack.Decoder(Enrichment)

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 import psycopg
+
+
+class Enrichment(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What master data said when the event was recorded; stored with it, so that a replay repeats it."""
+
+    company: str = ""
+    classes: tuple[str, ...] = ()
+    """The product class of each line."""
+    factors: tuple[Decimal | None, ...] = ()
+    """What each line's quantity is multiplied by to be in the product's stock unit; none stands for one, and all are
+    left out where no line is converted."""
+    notes: dict[str, int] = {}
 
 
 class Recorded(msgspec.Struct, gc=False):
@@ -21,7 +34,7 @@ class Recorded(msgspec.Struct, gc=False):
     day: str
     """The business date as ISO text, as rows need it; empty for master records."""
     message: Any
-    enrichment: Any
+    enrichment: Enrichment
     plain: bool
     """True if no text in the event needs escaping (its raw JSON has no backslash, hence no control character)."""
 

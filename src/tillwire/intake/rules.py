@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tillwire.events.recorded import Enrichment
 from tillwire.masterdata.snapshot import Snapshot
 from tillwire.model.money import ZERO, minor_units, quantum
 from tillwire.model.stock import StockMovement
@@ -50,18 +51,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How far ahead of the hub's date a business date may be (time zones, clocks that are fast)."""
     past_days: int = 3660
     """How old a business date may be before it is taken for a mistake."""
-
-
-class Enrichment(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What master data said when the event was recorded; stored with it, so that a replay repeats it."""
-
-    company: str = ""
-    classes: tuple[str, ...] = ()
-    """The product class of each line."""
-    factors: tuple[Decimal | None, ...] = ()
-    """What each line's quantity is multiplied by to be in the product's stock unit; none stands for one, and all are
-    left out where no line is converted."""
-    notes: dict[str, int] = {}
 
 
 class Auditor:

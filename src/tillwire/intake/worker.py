@@ -19,10 +19,10 @@ from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.events.log import Append
 from tillwire.events.partitions import MASTER_PARTITION
-from tillwire.events.recorded import InlineProjection
+from tillwire.events.recorded import Enrichment, InlineProjection
 from tillwire.faultpoints import passing
 from tillwire.intake.faulty import exception_row, failed_processing
-from tillwire.intake.rules import Auditor, Enrichment, Fault, Policy
+from tillwire.intake.rules import Auditor, Fault, Policy
 from tillwire.masterdata.snapshot import Snapshot
 from tillwire.model.event import MASTER_TYPES, MESSAGE_DECODER, type_of
 

@@ -62,9 +62,8 @@ class StockLedger(InlineProjection):
             quantity = line.quantity
             if not quantity or line.voided or line.kind is not _ITEM:
                 continue
-            moved = -quantity
-            if factors and factors[i] is not None:
-                moved *= factors[i]
+            factor = factors[i] if factors else None
+            moved = -quantity if factor is None else -quantity * factor
             sku = line.sku
             numbers.append(i)
             skus.append(sku)
@@ -80,7 +79,8 @@ class StockLedger(InlineProjection):
         skus: list[str] = []
         quantities: list[Decimal] = []
         for i, line in enumerate(movement.lines):
-            moved = line.quantity * factors[i] if factors and factors[i] is not None else line.quantity
+            factor = factors[i] if factors else None
+            moved = line.quantity if factor is None else line.quantity * factor
             if moved:
                 numbers.append(i)
                 skus.append(line.sku)
