@@ -6,19 +6,17 @@ import contextlib
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from fixture_types import NewDatabase
 
 from tillwire.database.migrate import migrate
 from tillwire.engines.nats import EmbeddedNats
 from tillwire.engines.postgres import EmbeddedPostgres
 from tillwire.engines.process import Child
-
-NewDatabase = Callable[[], AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tillwire.faultpoints import FAULT_POINTS
+from tillwire.reference import stale
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "tillwire"
@@ -32,6 +33,9 @@ CAPABILITIES = {
     "governance",
 }
 KIT = "tillwire.connectors.erp"
+
+BELOW = {"model", "database", "engines", "connectors", "config", "clock", "errors", "faultpoints", "logs", "collector"}
+"""What capabilities stand on; it knows none of them."""
 
 
 def room(module: Path) -> str:
@@ -67,12 +71,28 @@ def test_imports_keep_the_rules(module: Path) -> None:
         if here == "model":
             pytest.fail(f"{module} imports {name}: the model imports nothing of ours")
         if here == "connectors":
-            allowed = there in {"model", "errors", "clock", "engines"} or name.startswith("tillwire.connectors")
+            allowed = there in {"model", "errors", "clock", "engines"}
             assert allowed, f"{module} imports {name}: a connector knows the model and the kit"
+        if here in BELOW:
+            assert there in BELOW, f"{module} imports {name}, which stands on it"
         if here in CAPABILITIES:
             assert there not in ON_TOP, f"{module} imports {name}, which sits on top"
             if there == "connectors":
                 assert name.startswith(KIT), f"{module} imports {name}: a capability knows the kit only"
+
+
+def test_connectors_do_not_know_each_other() -> None:
+    for module in (SOURCE / "connectors").glob("*/*.py"):
+        own = f"tillwire.connectors.{module.parent.name}"
+        for name in imports(module):
+            if ours(name) == "connectors":
+                allowed = (own, KIT)
+                assert name == "tillwire.connectors" or name.startswith(allowed), f"{module} imports {name}"
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {room(module) for module in MODULES} - {"__init__"}
+    assert rooms == ON_TOP | CAPABILITIES | BELOW
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -95,6 +115,19 @@ def test_every_named_query_is_used() -> None:
     for file in SOURCE.rglob("*.sql"):
         for name in re.findall(r"^-- name: *(\w+)", file.read_text("utf-8"), re.MULTILINE):
             assert re.search(rf"sql\.{name}\b", code), f"{file.name}: nobody uses {name}"
+
+
+def test_every_query_that_is_used_is_there() -> None:
+    loading = re.compile(r"^(\w+) = sql\.load\(\"tillwire\.([a-z]+)\", \"(\w+\.sql)\"\)", re.MULTILINE)
+    seen = 0
+    for module in MODULES:
+        text = module.read_text("utf-8")
+        for variable, owner, file in loading.findall(text):
+            named = set(re.findall(r"^-- name: *(\w+)", (SOURCE / owner / file).read_text("utf-8"), re.MULTILINE))
+            used = set(re.findall(rf"\b{variable}\.(\w+)", text))
+            assert used <= named, f"{module} uses {used - named}, which {file} does not have"
+            seen += len(used)
+    assert seen > 50
 
 
 def test_every_fault_point_is_passed() -> None:
@@ -166,3 +199,16 @@ def test_the_readme_names_every_command() -> None:
     main = (SOURCE / "cli" / "main.py").read_text("utf-8")
     for name in re.findall(r"^@app\.command\n(?:async )?def (\w+)\(", main, re.MULTILINE):
         assert re.search(rf"\b{name}\b", text), f"README.md does not name `tillwire {name}`"
+
+
+def test_the_changelog_has_its_form() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    sections = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
+    assert sections
+    assert sections[0] == "Unreleased"
+    kinds = set(re.findall(r"^### (\w+)", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_generated_reference_is_what_the_code_says() -> None:
+    assert stale(ROOT) == [], "run `tillwire docs`"

@@ -178,6 +178,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
             content = tomllib.loads(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
+    _refuse_unknown(environment)
     try:
         settings = msgspec.convert(
             _merge(content, _overrides(environment, Settings, "TILLWIRE")), Settings, strict=False
@@ -186,6 +187,28 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
         raise ConfigurationError(f"{path or 'environment'}: {error}") from error
     check(settings)
     return settings
+
+
+_OTHER_VARIABLES = frozenset({"TILLWIRE_CONFIG", "TILLWIRE_SETTINGS", "TILLWIRE_FAULT", "TILLWIRE_ERP_BIN"})
+
+
+def _names(kind: type, prefix: str) -> set[str]:
+    found: set[str] = set()
+    for field in msgspec.structs.fields(kind):
+        name = f"{prefix}_{field.name.upper()}"
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found |= _names(field.type, name)
+        else:
+            found.add(name)
+    return found
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    """Raises ``ConfigurationError`` for a variable that looks like a setting and is none."""
+    known = _names(Settings, "TILLWIRE") | _OTHER_VARIABLES
+    for name in environment:
+        if name.startswith("TILLWIRE_") and name not in known and not name.startswith("TILLWIRE_ERP_SETTINGS_"):
+            raise ConfigurationError(f"environment: {name} is no setting; docs/reference/configuration.md lists them")
 
 
 def is_loopback(host: str) -> bool:
@@ -202,5 +225,14 @@ def check(settings: Settings) -> None:
     """Raises ``ConfigurationError`` if settings contradict each other."""
     if settings.http.api_keys == "off" and not is_loopback(settings.http.host):
         raise ConfigurationError(f"http.api_keys = off needs a loopback address, not {settings.http.host}")
+    for name in ("extension_tolerance_units", "total_tolerance_units"):
+        tolerance = getattr(settings.rules, name)
+        if not tolerance.is_finite() or tolerance < 0:
+            raise ConfigurationError(f"rules.{name} must be a finite number from zero on, not {tolerance}")
+    if not settings.posting.suspense_account.strip():
+        raise ConfigurationError("posting.suspense_account is empty: name the account for what no rule maps")
+    for name in ("stream", "subject_prefix"):
+        if not getattr(settings.relay, name).replace("_", "").replace("-", "").isalnum():
+            raise ConfigurationError(f"relay.{name} may have letters, digits, - and _ only")
     if not settings.posting.accounts:
         raise ConfigurationError("posting.accounts is empty: every component would go to suspense")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ from tillwire.engines.ports import ReservedPort
 from tillwire.engines.postgres import EmbeddedPostgres
 from tillwire.engines.process import ChildSpec
 from tillwire.engines.supervisor import ChildEvent, Supervisor
+from tillwire.errors import EngineError
 
 DATABASE = "tillwire"
 
@@ -138,6 +140,20 @@ class Hub:
         self.supervisor.stop()
 
     def _prepare(self) -> None:
+        if self._port is None:
+            _refuse_taken(self.settings.http.host, self.settings.http.port)
         self.write_settings()
         if self.postgres is None:
             migrate(self.settings.database_url)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Two servers that share a port would be given requests at random. Raises ``EngineError`` if it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left by a hub before us is free
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            raise EngineError(f"port {port} of {host} is taken ({error}): name another with --port") from error

@@ -10,8 +10,8 @@ import httpx2
 import psycopg
 import pytest
 from builders import batch, changed, day_close, line, masters, raw, sale
-from conftest import NewDatabase
 from driving import check_event_store, record, rows, scalar, until
+from fixture_types import NewDatabase
 from serving import BATCH, ONE, Api, problem_of, serving
 
 from tillwire.engines.postgres import EmbeddedPostgres
@@ -109,7 +109,8 @@ def test_what_is_not_there_is_told(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/v1/events"), ("DELETE", "/v1/events"), ("POST", "/healthz"), ("PUT", "/v1/exceptions")]
+    ("method", "path"),
+    [("GET", "/v1/events"), ("DELETE", "/v1/events"), ("POST", "/healthz"), ("PUT", "/v1/exceptions")],
 )
 def test_a_method_that_is_not_there_is_told(api: Api, method: str, path: str) -> None:
     answer = api.http.request(method, path)
@@ -192,7 +193,12 @@ def test_keys_are_asked_for_taken_and_revoked(new_database: NewDatabase, tmp_pat
         psycopg.connect(url, autocommit=True) as connection,
     ):
         key = add_client(connection, "till vendor")
-        for headers in ({}, {"Authorization": "Bearer tw_wrong"}, {"Authorization": f"Basic {key}"}, {"Authorization": key}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer tw_wrong"},
+            {"Authorization": f"Basic {key}"},
+            {"Authorization": key},
+        ):
             for answer in (api.post(raw(sale(1)), ONE, **headers), api.http.get("/v1/exceptions", headers=headers)):
                 problem_of(answer, 401)
                 assert answer.headers["www-authenticate"] == "Bearer"

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import schemathesis
 from builders import masters, sale
-from conftest import NewDatabase
-from driving import accept, load
+from driving import accept, exception_codes, load, record
+from fixture_types import NewDatabase
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import APIOperation, GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
@@ -39,6 +39,9 @@ def api(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> 
         with serving(url, tmp_path_factory.mktemp("contract"), HTTP_API_KEYS="required") as one:
             one.http.headers["Authorization"] = f"Bearer {key}"
             yield one
+        record(url)  # whatever was generated and accepted
+        with psycopg.connect(url, autocommit=True) as connection:
+            assert "processing_failed" not in exception_codes(connection)
 
 
 @pytest.fixture(scope="module")

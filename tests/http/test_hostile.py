@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from builders import batch, changed, line, raw, sale
-from conftest import NewDatabase
+from fixture_types import NewDatabase
 from serving import BATCH, ONE, Api, serving
 
 MEGABYTE = 2**20
@@ -99,11 +99,10 @@ def test_a_compressed_bomb_is_not_opened(api: Api) -> None:
 
 def raw_request(api: Api, content: bytes) -> bytes:
     """The first bytes of the answer to bytes that may be no HTTP at all; nothing if the connection was ended."""
-    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
-        with contextlib.suppress(OSError):
-            connection.sendall(content)
-            connection.shutdown(socket.SHUT_WR)
-            return connection.recv(65536)
+    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection, contextlib.suppress(OSError):
+        connection.sendall(content)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(65536)
     return b""
 
 

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 from builders import DAY, day_close, masters, sale, store
-from driving import load, rows, scalar
+from driving import load, rows, scalar, until
 
 from tillwire.config import DEFAULT_ACCOUNTS
 from tillwire.config import Posting as PostingSettings
@@ -331,6 +331,7 @@ def test_what_a_dead_dispatcher_had_sent_is_looked_up_first(
     assert states(connection) == all_are("sent", built)
     with psycopg.connect(database_url, autocommit=True) as own:
         successor = Dispatcher(own, erp, SETTINGS)
+        until(successor.own_lane)
         successor.dispatch_once()
         assert [name for name, _ in erp.calls] == ["post", "find"]
         pass_time(connection, 1000)
@@ -354,7 +355,7 @@ def test_two_dispatchers_have_one_lane(
             assert first.dispatch_once() == 3
             assert first.own_lane()
         assert other_erp.calls == []
-        assert second.own_lane()
+        assert until(second.own_lane)
         assert second.dispatch_once() == 0
     assert_booked_once(erp, built)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tracemalloc
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from builders import Event, changed, day_open, line, masters, raw, sale, till_cl
 from driving import accept, exception_codes, prepared, rows, scalar, submit
 
 from tillwire.errors import TransientError
+from tillwire.events import frames
+from tillwire.intake import group_commit
 from tillwire.intake.group_commit import ACCEPTED, CONFLICT, DUPLICATE, GroupCommit
 
 T = TypeVar("T")
@@ -191,6 +194,47 @@ def test_writers_side_by_side_lose_nothing(database_url: str, connection: psycop
     assert {status for found in run(commit, work()) for status in found} == {ACCEPTED}
     assert len(stored_keys(connection)) == queued_events(connection) == len(events)
     assert scalar(connection, "SELECT max(c) FROM (SELECT count(*) AS c FROM intake GROUP BY group_id) g") <= 10
+
+
+def test_a_group_is_bounded_in_bytes(
+    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MOST_GROUP_BYTES", 100_000)
+    large = [sale(number, *[line(description="x" * 400)] * 100) for number in range(12)]
+    assert 40_000 < len(raw(large[0])) < 60_000
+    commit = GroupCommit(database_url, writers=1)
+
+    async def work() -> list[list[str]]:
+        return await asyncio.gather(*(submit(commit, [one]) for one in large), submit(commit, large * 2))
+
+    answers = run(commit, work())
+    assert answers[:-1] == [[ACCEPTED]] * 12
+    assert set(answers[-1]) == {DUPLICATE}
+    groups = rows(connection, "SELECT body FROM intake_group")
+    assert len(groups) >= 6
+    assert max(sum(map(len, frames.unpack(bytes(body)))) for (body,) in groups) <= 100_000
+
+
+def test_duplicates_of_many_groups_are_judged_one_group_at_a_time(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    originals = [[sale(100 * group + n, *[line(description="y" * 300)] * 20) for n in range(20)] for group in range(60)]
+    accept(database_url, *originals)
+    again = [prepared(some[7]) for some in originals]
+    everything = sum(len(raw(one)) for some in originals for one in some)
+    commit = GroupCommit(database_url, writers=1)
+
+    async def work() -> tuple[list[str], int]:
+        await commit.submit(again[:1])
+        tracemalloc.start()
+        statuses = await commit.submit(again)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return statuses, peak
+
+    statuses, peak = run(commit, work())
+    assert set(statuses) == {DUPLICATE}
+    assert peak < everything / 4, f"{peak:,} bytes in memory at once, of {everything:,} in the groups looked at"
 
 
 def test_a_large_request_goes_through_alone(database_url: str, connection: psycopg.Connection) -> None:

@@ -22,8 +22,8 @@ from builders import (
     trading_day,
     transaction,
 )
-from conftest import NewDatabase
 from driving import accept, exception_codes, load, make_worker, record, rows, scalar, settings_for, until
+from fixture_types import NewDatabase
 
 from tillwire import bootstrap
 from tillwire.config import DEFAULT_ACCOUNTS, AccountRule

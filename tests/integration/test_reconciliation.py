@@ -141,7 +141,7 @@ ALL = Decimal("13.20")
     [
         (_open, [("day_open", 0, Decimal(0))], True),
         (_missing, [("missing_transactions", 1, Decimal("4.40"))], True),
-        (_too_many, [("missing_transactions", -1, Decimal("-4.40"))], True),
+        (_too_many, [("surplus_transactions", -1, Decimal("-4.40"))], True),
         (_till_missing, [("till_day_mismatch", 1, Decimal("4.40"))], True),
         (_late, [("not_in_journals", 1, Decimal("4.40"))], True),
         (_built, [("not_posted", 3, ALL)], True),

@@ -26,7 +26,7 @@ from driving import (
     until,
 )
 
-from tillwire import bootstrap
+from tillwire import bootstrap, replay
 from tillwire.errors import TillwireError
 from tillwire.events import follow
 from tillwire.posting.build import build_journals
@@ -178,6 +178,35 @@ def test_a_damaged_event_store_is_told_and_nothing_is_swapped(recorded: str, con
     with pytest.raises(TillwireError, match="damaged"):
         replay_inline(settings_for(recorded), processes=1)
     assert exactly(connection) == before
+
+
+def test_replays_do_not_run_side_by_side(
+    recorded: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = exactly(connection)
+    rebuilt, may_swap = threading.Event(), threading.Event()
+    original = replay._catch_up
+
+    def catch_up(*arguments: Any) -> Any:
+        if threading.current_thread() is first:
+            rebuilt.set()
+            assert may_swap.wait(60)
+        return original(*arguments)
+
+    monkeypatch.setattr(replay, "_catch_up", catch_up)
+    outcomes: list[replay.Outcome] = []
+    first = threading.Thread(target=lambda: outcomes.append(replay_inline(settings_for(recorded), processes=1)))
+    first.start()
+    try:
+        assert rebuilt.wait(60)
+        with pytest.raises(TillwireError, match="another replay"):
+            replay_inline(settings_for(recorded), processes=1)
+    finally:
+        may_swap.set()
+        first.join(60)
+    assert [outcome.identical for outcome in outcomes] == [True]
+    assert exactly(connection) == before
+    assert replay_inline(settings_for(recorded), processes=1).identical
 
 
 def test_journals_are_built_while_tables_are_swapped(recorded: str, connection: psycopg.Connection) -> None:

@@ -29,7 +29,6 @@ from builders import (
     trading_day,
     transaction,
 )
-from conftest import NewDatabase
 from driving import (
     accept,
     check_event_store,
@@ -44,6 +43,7 @@ from driving import (
     submit,
     until,
 )
+from fixture_types import NewDatabase
 
 from tillwire import bootstrap
 from tillwire.events.recorded import Recorded
@@ -210,6 +210,24 @@ def test_an_event_that_the_database_refuses_is_isolated(
     record(database_url, projections=watching)
     assert [row.key for row in queue.listed(connection)] == ["101/1/2026-03-02/3"]
     check_projections(connection, [*masters(), *(one for one in events if one["data"]["sequence"] != 3)])
+
+
+def test_a_batch_is_bounded_in_bytes(
+    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(database_url, *masters())
+    monkeypatch.setattr("tillwire.intake.worker.MOST_BATCH_BYTES", 100_000)
+    large = [sale(number, *[line(description="x" * 400)] * 100) for number in range(12)]
+    accept(database_url, *([one] for one in large))
+    with psycopg.connect(database_url, autocommit=True) as own:
+        worker = make_worker(own)
+        taken = []
+        while done := worker.work_once():
+            taken.append(done)
+    assert max(taken) <= 3
+    check_event_store(connection, len(masters()) + len(large))
+    sequences = rows(connection, "SELECT sequence FROM sale ORDER BY event_offset")
+    assert [number for (number,) in sequences] == list(range(12))
 
 
 LARGEST = 2**63 - 1

@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 from builders import SELLING, Event
-from conftest import NewDatabase
 from driving import (
     accept,
     check_event_store,
@@ -20,6 +19,7 @@ from driving import (
     state,
     submit,
 )
+from fixture_types import NewDatabase
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from trade import retailers

@@ -175,11 +175,21 @@ def test_what_breaks_the_schema_is_refused_where_it_stands(pointer: str, value: 
     assert refused(put(one, pointer, value)).pointer == pointer
 
 
-@pytest.mark.parametrize("name", ["sku", "product_class"])
+@pytest.mark.parametrize("name", ["product_class"])
 @pytest.mark.parametrize("value", ['"a\\tb"', '"a/b"', '"a|b"', '"a;b"', '""'])
 def test_parts_of_keys_of_master_records_are_as_strict(name: str, value: str) -> None:
     assert refused(put(product(), f"/data/{name}", value)).pointer == f"/data/{name}"
     assert refused(put(store(), "/data/company", value)).pointer == "/data/company"
+
+
+@pytest.mark.parametrize("value", ['"a/b"', '"a|b"', '"a\\tb"'])
+def test_a_product_may_have_any_sku_that_a_line_may_have(value: str) -> None:
+    assert isinstance(read_event(put(product(), "/data/sku", value)), Prepared)
+
+
+@pytest.mark.parametrize("value", ['" "', '" 1"', '"1 "'])
+def test_a_store_has_no_blanks_around_it(value: str) -> None:
+    assert refused(put(sale(1), "/data/store", value)).pointer == "/data/store"
 
 
 @pytest.mark.parametrize(("name", "pointer"), [("store", "/data"), ("total", "/data"), ("sequence", "/data")])

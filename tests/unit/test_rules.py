@@ -171,6 +171,13 @@ CASES: list[tuple[str, str, Event, Event]] = [
     ("business_date_invalid", "/data/business_date", sale(day=LATER + timedelta(days=1)), sale(day=LATER)),
     ("business_date_invalid", "/data/business_date", sale(day=LONG_AGO), sale(day=LONG_AGO + timedelta(days=400))),
     ("business_date_invalid", "/data/business_date", movement(day=LONG_AGO), movement()),
+    ("kind_contradiction", "/data/kind", sale(1, line(quantity="-1", amount="-2.00")), sale(1)),
+    (
+        "kind_contradiction",
+        "/data/original",
+        post_void(1, sale(1)),
+        post_void(2, sale(1)),
+    ),
     (
         "original_missing",
         "/data/original",

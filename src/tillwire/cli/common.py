@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 import psycopg
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 
 from tillwire import config
@@ -17,6 +17,7 @@ from tillwire.errors import ConfigurationError
 console = Console()
 DATA = Path("data")
 
+Most = Annotated[int, Parameter(help="Rows at the most.", validator=validators.Number(gte=1, lte=100_000))]
 DataFolder = Annotated[Path, Parameter(help="Where a hub started by `tillwire up` keeps its data.")]
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import cyclopts
-from rich.table import Table
+from rich.table import Column, Table
 
-from tillwire.cli.common import DATA, DataFolder, connect, console, print_json
+from tillwire.cli.common import DATA, DataFolder, Most, connect, console, print_json
 
 app = cyclopts.App(name="exceptions", help="The queue of what could not be processed.")
 
 
 @app.command(name="list")
-def exceptions_list(*, data: DataFolder = DATA, code: str | None = None, most: int = 50) -> None:
+def exceptions_list(*, data: DataFolder = DATA, code: str | None = None, most: Most = 50) -> None:
     """List open exceptions."""
     from tillwire.exceptions.queue import listed
 
-    table = Table("id", "code", "owner", "key", "money at risk", "what is wrong")
+    table = Table(
+        Column("id", no_wrap=True),
+        Column("code", overflow="fold"),
+        "owner",
+        Column("key", overflow="fold"),
+        "money at risk",
+        "what is wrong",
+    )
     with connect(data) as connection:
         for row in listed(connection, code=code, most=most):
             money = f"{row.amount} {row.currency}" if row.amount is not None else ""
@@ -46,5 +53,20 @@ def exceptions_retry(exception_id: int | None = None, *, data: DataFolder = DATA
         console.print("name an exception by its id, or a --code")
         return 2
     with connect(data) as connection:
-        console.print(f"{retry(connection, exception_id=exception_id, code=code)} back in the queue")
+        back = retry(connection, exception_id=exception_id, code=code)
+    if not back:
+        console.print("nothing to retry: no open exception of that id or code (a conflict cannot be: its key is taken)")
+        return 1
+    console.print(f"{back} back in the queue")
     return 0
+
+
+@app.command(name="dismiss")
+def exceptions_dismiss(exception_id: int, *, reason: str, data: DataFolder = DATA) -> int:
+    """Close one exception without any effect, such as a conflict that was a mistake of the source. Its bytes stay."""
+    from tillwire.exceptions.queue import dismiss
+
+    with connect(data) as connection:
+        done = dismiss(connection, exception_id, reason)
+    console.print("dismissed" if done else f"there is no open exception {exception_id}")
+    return 0 if done else 1

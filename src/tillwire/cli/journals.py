@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
 from rich.table import Table
 
-from tillwire.cli.common import DATA, DataFolder, connect, console
+from tillwire.cli.common import DATA, DataFolder, Most, connect, console
+
+State = Literal["built", "sent", "posted", "rejected", "unknown"]
 
 app = cyclopts.App(name="journals", help="Journals on their way to the ERP.")
 
 
 @app.command(name="list")
-def journals_list(*, data: DataFolder = DATA, state: str | None = None, most: int = 50) -> None:
+def journals_list(
+    *,
+    data: DataFolder = DATA,
+    state: State | None = None,
+    most: Most = 50,
+) -> None:
     """List journals, of one state (built, sent, posted, rejected, unknown) or of all."""
     from tillwire.posting.journals import listed
 
@@ -41,5 +48,6 @@ def journals_retry(
         console.print("name a journal by its reference, or say --all")
         return 2
     with connect(data) as connection:
-        console.print(f"{retry_rejected(connection, reference)} back in the lane")
-    return 0
+        back = retry_rejected(connection, reference)
+    console.print(f"{back} back in the lane" if back else "nothing to retry: no rejected journal of that reference")
+    return 0 if back else 1

@@ -10,7 +10,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 import psycopg
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 from rich.table import Table
 
@@ -34,14 +34,16 @@ app.command(journals.app)
 def up(
     *,
     data: DataFolder = DATA,
-    port: Annotated[int | None, Parameter(help="Port of the API; 0 takes a free one.")] = None,
+    port: Annotated[
+        int | None,
+        Parameter(help="Port of the API; 0 takes a free one.", validator=validators.Number(gte=0, lte=65535)),
+    ] = None,
     open_: Annotated[bool, Parameter(name="--open", help="Ask for no API key (loopback only).")] = False,
 ) -> int:
     """Run a whole hub: PostgreSQL and NATS (unless yours are configured), API, workers, relay, dispatcher."""
     from tillwire.engines.supervisor import ChildEvent
     from tillwire.hub import Hub
 
-    logs.configure("supervisor")
     settings = config.load()
     http = settings.http
     if port is not None:
@@ -50,11 +52,18 @@ def up(
         http = msgspec.structs.replace(http, api_keys="off")
     settings = msgspec.structs.replace(settings, http=http)
     config.check(settings)
+    told = False
+    (data / "logs").mkdir(parents=True, exist_ok=True)
+    logs.configure("supervisor", (data / "logs" / "supervisor.log").open("a"))
 
     def tell(event: ChildEvent) -> None:
+        nonlocal told
+        if event.kind == "died":
+            console.print(f"[yellow]died[/] {event.name} [dim]{event.detail}[/]")
         if event.kind == "ready":
             console.print(f"[green]ready[/] {event.name} [dim]{event.elapsed_s:.1f} s[/]")
-            if event.name == "dispatch":
+            if event.name == "dispatch" and not told:
+                told = True
                 keys = "no key needed" if settings.http.api_keys == "off" else "make a key: tillwire client add NAME"
                 console.print(f"Tillwire answers on {hub.url} ({keys}); documentation: {hub.url}/docs", soft_wrap=True)
 
@@ -128,10 +137,13 @@ def migrate(*, data: DataFolder = DATA) -> None:
 @app.command
 def check() -> None:
     """Lint the configuration: file, environment, mapping of accounts."""
+    from tillwire import bootstrap
     from tillwire.posting.accounts import unmapped
 
     settings = config.load()
     config.check(settings)
+    if settings.erp.kind != "none":
+        bootstrap.erp_connector(settings).close()  # its settings are the connector's own to judge
     open_components = unmapped(settings.posting.accounts)
     for component in open_components:
         console.print(f"[yellow]warning[/] posting.accounts: component {component!r} has no rule for every code")
@@ -143,7 +155,9 @@ def replay(
     projection: Annotated[str, Parameter(help="inline, or the name of an async projection")] = "inline",
     *,
     data: DataFolder = DATA,
-    processes: Annotated[int, Parameter(help="Processes that rebuild side by side.")] = 2,
+    processes: Annotated[
+        int, Parameter(help="Processes that rebuild side by side.", validator=validators.Number(gte=1, lte=64))
+    ] = 2,
 ) -> int:
     """Rebuild projections from the event store. Calls nothing outside, posts nothing."""
     from tillwire.replay import replay_async, replay_inline
@@ -279,5 +293,8 @@ def main() -> None:
         code = 2
     except psycopg.OperationalError as error:
         Console(stderr=True).print(f"[red]error:[/] the database is away: {error}", highlight=False)
+        code = 2
+    except (psycopg.Error, OSError) as error:
+        Console(stderr=True).print(f"[red]error:[/] {type(error).__name__}: {error}", highlight=False)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

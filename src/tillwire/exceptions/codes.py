@@ -40,6 +40,7 @@ CODES: dict[str, Code] = {
         ("empty_transaction", "a transaction that sells has no line in force", INTEGRATION),
         ("business_date_invalid", "the business date is in the future or too long ago", FINANCE),
         ("duplicate_conflict", "the same key came again with other content", INTEGRATION),
+        ("kind_contradiction", "the kind of transaction contradicts its lines or the sign of its total", INTEGRATION),
         ("original_missing", "a post-void does not name the transaction it voids", STORE_OPERATIONS),
         ("processing_failed", "the event could not be processed, alone, by the hub's own fault", INTEGRATION),
     )

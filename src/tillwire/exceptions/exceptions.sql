@@ -36,3 +36,7 @@ WHERE state = 'open' AND code <> 'duplicate_conflict'
   AND (%(exception_id)s::int8 IS NULL OR exception_id = %(exception_id)s)
   AND (%(code)s::text IS NULL OR code = %(code)s)
 FOR UPDATE
+
+-- name: dismiss
+UPDATE exception SET state = 'dismissed', resolved_at = clock_timestamp(), note = %(reason)s
+WHERE exception_id = %(exception_id)s AND state = 'open'

@@ -84,3 +84,8 @@ def retry(connection: psycopg.Connection, *, exception_id: int | None = None, co
         row = connection.execute(_sql.retry, parameters).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def dismiss(connection: psycopg.Connection, exception_id: int, reason: str) -> bool:
+    """Close an open exception without any effect, with the reason; false if there is none. Its raw bytes stay."""
+    return connection.execute(_sql.dismiss, {"exception_id": exception_id, "reason": reason}).rowcount == 1

@@ -22,10 +22,12 @@ def digest_of(key: str) -> bytes:
 
 
 def add_client(connection: psycopg.Connection, name: str) -> str:
-    """Make a client; returns its key. Raises ``TillwireError`` if the name is taken."""
+    """Make a client; returns its key. Raises ``TillwireError`` if the name is blank or in force already."""
+    if not name.strip() or not name.isprintable():
+        raise TillwireError(f"{name!r} is no name for a client")
     key = "tw_" + secrets.token_urlsafe(32)
     if connection.execute(_sql.add_client, (name, digest_of(key))).fetchone() is None:
-        raise TillwireError(f"there is a client {name!r} already: revoke it, or take another name")
+        raise TillwireError(f"there is a client {name!r} in force: revoke it first, or take another name")
     return key
 
 

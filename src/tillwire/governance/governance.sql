@@ -1,6 +1,8 @@
 -- name: add_client
+-- A name whose key was revoked may be given again.
 INSERT INTO api_client (name, key_digest) VALUES (%s, %s)
-ON CONFLICT (name) DO NOTHING
+ON CONFLICT (name) DO UPDATE SET key_digest = excluded.key_digest, created_at = clock_timestamp(), revoked_at = NULL
+WHERE api_client.revoked_at IS NOT NULL
 RETURNING name
 
 -- name: revoke_client

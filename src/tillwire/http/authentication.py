@@ -11,12 +11,12 @@ from litestar.handlers.base import BaseRouteHandler
 from tillwire.http.node import Node
 
 
-def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """A guard: 401 without a key in force; 503 while the keys could not be read yet."""
     node: Node = connection.app.state.node
     if node.settings.http.api_keys == "off":
         return
-    if node.knows_key(connection.headers.get("authorization", "")):
+    if await node.knows_key(connection.headers.get("authorization", "")):
         return
     raise NotAuthorizedException(
         "send Authorization: Bearer with a key made by `tillwire client add`", headers={"WWW-Authenticate": "Bearer"}

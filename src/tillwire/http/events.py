@@ -95,7 +95,7 @@ class EventsEndpoint:
             raise _Answer(told, (b"allow", b"POST"))
         kind, length, encoding, authorization = _headers(scope["headers"])
         if not self._keys_off:
-            self._authenticate(authorization)
+            await self._authenticate(authorization)
         if kind not in (ONE, BATCH):
             detail = f"send {ONE} or {BATCH}, not {kind or 'nothing'}"
             raise _Answer(problem(415, "unsupported media type", detail))
@@ -110,8 +110,8 @@ class EventsEndpoint:
             status = 413 if refusal.title == "batch too large" else 400
             raise _Answer(problem(status, refusal.title, refusal.detail, pointer=refusal.pointer)) from refused
 
-    def _authenticate(self, authorization: str) -> None:
-        if not self._node.knows_key(authorization):
+    async def _authenticate(self, authorization: str) -> None:
+        if not await self._node.knows_key(authorization):
             detail = "send Authorization: Bearer with a key made by `tillwire client add`"
             raise _Answer(problem(401, "not authorized", detail), (b"www-authenticate", b"Bearer"))
 
@@ -204,5 +204,7 @@ def _refused(refusal: Refusal) -> EventOutcome:
 
 
 def _stored(event: Prepared, status: str) -> EventOutcome:
-    told = problem(409, "conflict", _CONFLICT_DETAIL) if status == CONFLICT else None
+    told = None
+    if status == CONFLICT:
+        told = msgspec.structs.replace(problem(409, "conflict", _CONFLICT_DETAIL), id=event.id, key=event.key)
     return EventOutcome(status=status, id=event.id, key=event.key, problem=told)

@@ -99,7 +99,7 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
                 rows = [(str(key), float(number)) for key, number in await cursor.fetchall()]
                 values.append((name, text, label, rows))
         body += generate_latest(_State(values))
-    return Response(body, media_type=CONTENT_TYPE_LATEST)
+    return Response(body, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
 
 
 @get("/v1/schemas", summary="Event types", tags=["schemas"], sync_to_thread=False)

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
+from tillwire import clock
 from tillwire.config import Settings
 from tillwire.database import sql
 from tillwire.database.migrate import migrate
@@ -23,6 +24,10 @@ _intake_sql = sql.load("tillwire.intake", "intake.sql")
 _log = structlog.get_logger(__name__)
 
 WATCH_EVERY_S = 1.0
+"""A revoked key stays good for at most so long."""
+
+LOOK_AGAIN_S = 0.05
+"""Unknown keys make an API process look at the database at most so often."""
 
 _POOL: dict[str, Any] = {"timeout": 5, "reconnect_timeout": 2, "kwargs": {"autocommit": True}}
 """A pool waits ever longer between attempts to connect, up to ``reconnect_timeout``: else a hub would stay unready
@@ -41,6 +46,7 @@ class Node:
         self.backlog = 0
         self.ready = False
         self._migrated = False
+        self._looked_s = 0.0
         self.registry = CollectorRegistry()
         self.events = Counter(
             "tillwire_intake_events",
@@ -81,6 +87,7 @@ class Node:
 
     async def _look(self) -> None:
         """Refresh what every request is judged by: keys in force and the backlog."""
+        self._looked_s = clock.monotonic_s()
         try:
             if not self._migrated:
                 await asyncio.to_thread(migrate, self.settings.database_url)
@@ -108,14 +115,22 @@ class Node:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
 
-    def knows_key(self, authorization: str) -> bool:
-        """True for ``Bearer`` with a key in force. Raises ``TransientError`` while the keys could not be read yet."""
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() == "bearer" and digest_of(key.strip()) in self.client_keys:
-            return True
+    async def knows_key(self, authorization: str) -> bool:
+        """True for ``Bearer`` with a key in force. A key that is not known yet may have been made a moment ago: look.
+
+        Raises ``TransientError`` while the keys could not be read yet.
+        """
         if not self.ready and not self.client_keys:
             raise TransientError("the database is away; keys cannot be checked", retry_after_s=1)
-        return False
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            return False
+        digest = digest_of(key.strip())
+        if digest in self.client_keys:
+            return True
+        if clock.monotonic_s() - self._looked_s > LOOK_AGAIN_S:
+            await self._look()
+        return digest in self.client_keys
 
     def refuse_if_overloaded(self) -> None:
         """Raises ``TransientError`` while more events wait for workers than the limit allows."""

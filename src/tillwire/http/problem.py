@@ -26,6 +26,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
     instance: str | None = None
     pointer: str | None = None
+    id: str | None = None
+    """Of the event that it is about; ``key`` likewise."""
+    key: str | None = None
 
 
 def problem(

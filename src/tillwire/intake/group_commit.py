@@ -32,10 +32,18 @@ _sql = sql.load("tillwire.intake", "intake.sql")
 _log = structlog.get_logger(__name__)
 
 
+MOST_GROUP_BYTES = 16 * 1024 * 1024
+"""Requests share a group up to this size: a group is in memory several times over, here and in workers."""
+
+
 @dataclass(slots=True)
 class _Request:
     events: list[Prepared]
     answer: asyncio.Future[list[str]]
+
+    def size(self) -> int:
+        """Bytes of its events."""
+        return sum([len(event.raw) for event in self.events])
 
 
 class _Alone(_Request):
@@ -108,23 +116,24 @@ class GroupCommit:
         if not request.answer.done():
             request.answer.set_exception(TransientError(reason, retry_after_s=1))
 
-    def _fits(self, request: _Request, before: _Request, events: int) -> bool:
+    def _fits(self, request: _Request, before: _Request, events: int, size: int) -> bool:
         if isinstance(request, _Alone) or isinstance(before, _Alone):
             return False
-        return events + len(request.events) <= self._most_events
+        return events + len(request.events) <= self._most_events and size + request.size() <= MOST_GROUP_BYTES
 
     async def _next_requests(self) -> list[_Request]:
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
         taken: list[_Request] = []
-        events = 0
-        while self._waiting and (not taken or self._fits(self._waiting[0], taken[-1], events)):
+        events = size = 0
+        while self._waiting and (not taken or self._fits(self._waiting[0], taken[-1], events, size)):
             request = self._waiting.popleft()
             if request.answer.done():  # its caller has gone
                 continue
             taken.append(request)
             events += len(request.events)
+            size += request.size()
         return taken
 
     async def _write_for_ever(self) -> None:
@@ -199,17 +208,16 @@ class GroupCommit:
         }
         cursor = await connection.execute(_sql.known, parameters)
         known = {(key, source): (stored_in, ordinal) async for key, source, stored_in, ordinal in cursor}
-        groups = {stored_in for stored_in, _ in known.values()}
-        cursor = await connection.execute(_sql.group_bodies, (list(groups),), binary=True)
-        bodies = {stored_in: frames.unpack(body) async for stored_in, body in cursor}
-        conflicts: list[int] = []
+        by_group: dict[int, list[tuple[int, int]]] = {}
         for i in doubtful:
-            event = group.events[i]
-            stored_in, ordinal = known[(event.key, event.source)]
-            same = _same(event.raw, bodies[stored_in][ordinal])
-            group.statuses[i] = DUPLICATE if same else CONFLICT
-            if not same:
-                conflicts.append(i)
+            stored_in, ordinal = known[(group.events[i].key, group.events[i].source)]
+            by_group.setdefault(stored_in, []).append((i, ordinal))
+        cursor = await connection.execute(_sql.group_bodies, (list(by_group),), binary=True)
+        async for stored_in, body in cursor:  # unpacked one at a time: a resent day lies in hundreds of groups
+            pieces = frames.unpack(body)
+            for i, ordinal in by_group[stored_in]:
+                group.statuses[i] = DUPLICATE if _same(group.events[i].raw, pieces[ordinal]) else CONFLICT
+        conflicts = [i for i in doubtful if group.statuses[i] == CONFLICT]
         if conflicts:
             await self._raise(connection, [group.events[i] for i in conflicts])
 

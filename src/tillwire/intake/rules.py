@@ -21,6 +21,8 @@ from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, Line, Lin
 _ITEM = LineKind.ITEM
 _LAYAWAY = Kind.LAYAWAY
 _POST_VOID = Kind.POST_VOID
+_SALE = Kind.SALE
+_RETURN = Kind.RETURN
 
 ZERO_QUANTITY = "zero_quantity"
 ZERO_AMOUNT = "zero_amount"
@@ -139,8 +141,9 @@ class Auditor:
             classes, factors, notes = (), (), {}
             if kind in CASH_MANAGEMENT:
                 self._tenders(tx, faults)
-        if kind is _POST_VOID and tx.original is None:
-            faults.append(Fault("original_missing", "a post-void names the transaction it voids", "/data/original"))
+        contradiction = _contradiction(tx)
+        if contradiction is not None:
+            faults.append(contradiction)
         return faults, Enrichment(company=company, classes=classes, factors=factors, notes=notes)
 
     def _lines(
@@ -235,6 +238,35 @@ class Auditor:
         if tendered != tx.total:
             text = f"tenders less change are {tendered}, the total is {tx.total} {tx.currency}"
             faults.append(Fault("tender_mismatch", text, "/data/tenders"))
+
+
+def _contradiction(tx: Transaction) -> Fault | None:
+    """Kind against content: what a sale, a return, a post-void and a movement of cash cannot be."""
+    if tx.kind is _SALE:
+        if tx.total.is_signed() and tx.total:
+            return Fault("kind_contradiction", f"a sale of {tx.total}: goods that come back are a return", "/data/kind")
+    elif tx.kind is _RETURN:
+        if tx.total > ZERO:
+            return Fault("kind_contradiction", f"a return of {tx.total}: its total is not above zero", "/data/total")
+    elif tx.kind is _POST_VOID:
+        return _void_contradiction(tx)
+    elif tx.kind in CASH_MANAGEMENT and tx.lines:
+        return Fault("kind_contradiction", f"a {tx.kind} moves cash and has no lines", "/data/lines")
+    return None
+
+
+def _void_contradiction(tx: Transaction) -> Fault | None:
+    original = tx.original
+    if original is None:
+        return Fault("original_missing", "a post-void names the transaction it voids", "/data/original")
+    if (original.store, original.register, original.business_date, original.sequence) == (
+        tx.store,
+        tx.register,
+        tx.business_date,
+        tx.sequence,
+    ):
+        return Fault("kind_contradiction", "a post-void cannot void itself", "/data/original")
+    return None
 
 
 def _extension_fault(line: Line, extension: Decimal, i: int) -> Fault:

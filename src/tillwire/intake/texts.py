@@ -9,12 +9,12 @@ from zoneinfo import available_timezones
 from tillwire.model.identifiers import is_gln, is_gtin
 from tillwire.model.master import ProductRecord, StoreRecord
 
-KEY_FIELDS = ("store", "register", "shift", "document", "sku", "code", "type", "company", "product_class")
+KEY_FIELDS = ("store", "register", "shift", "document", "code", "type", "company", "product_class")
 """Fields of messages that are, or may be, part of a business key, a journal's reference or a posting's code."""
 
 
 def _fit_for_keys(text: str) -> bool:
-    return text.isprintable() and "/" not in text and ";" not in text and "|" not in text
+    return text.isprintable() and "/" not in text and ";" not in text and "|" not in text and text == text.strip()
 
 
 def first_unfit(event: Any) -> tuple[str, str] | None:
@@ -24,7 +24,8 @@ def first_unfit(event: Any) -> tuple[str, str] | None:
     register = getattr(message, "register", "")
     currency = getattr(message, "currency", "XXX")
     if (
-        _fit_for_keys(store + register)
+        _fit_for_keys(store)
+        and _fit_for_keys(register)
         and (event.id + event.source).isprintable()
         and currency.isascii()
         and currency.isalpha()
@@ -44,7 +45,7 @@ def _find(event: Any) -> tuple[str, str] | None:
     message = event.data
     for name in KEY_FIELDS:
         if not _fit_for_keys(getattr(message, name, "")):
-            return "/data/" + name, "a part of a key is printable and has none of the characters / ; |"
+            return "/data/" + name, "a part of a key is printable, without / ; | and without blanks around it"
     currency = getattr(message, "currency", "XXX")
     if not (currency.isascii() and currency.isalpha() and currency.isupper()):
         return "/data/currency", "a currency is three capital letters (ISO 4217)"

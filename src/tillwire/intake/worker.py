@@ -31,6 +31,9 @@ _log = structlog.get_logger(__name__)
 
 _NOTHING = Enrichment()
 
+MOST_BATCH_BYTES = 32 * 1024 * 1024
+"""A batch takes no further group once it has so many bytes of raw events: decoded, they are some ten times larger."""
+
 
 class Item(msgspec.Struct, gc=False):
     """One accepted event on its way: where its raw bytes are, and what came of it."""
@@ -133,12 +136,18 @@ class Worker:
         passing("worker.after_claim")
         bodies: dict[int, list[bytes]] = {}
         items: list[Item] = []
+        taken: list[tuple[int, int, bool]] = []
+        size = 0
         for partition, group_id, ordinals, retry, body in rows:
+            if size > MOST_BATCH_BYTES:  # the rest stays in the queue
+                break
             if group_id not in bodies:
-                bodies[group_id] = frames.unpack(body)
+                pieces = bodies[group_id] = frames.unpack(body)
+                size += sum(map(len, pieces))
             pieces = bodies[group_id]
             items += [Item(partition, group_id, ordinal, pieces[ordinal], retry) for ordinal in ordinals]
-        return Claim(offsets, [(partition, group_id, retry) for partition, group_id, _, retry, _ in rows], items)
+            taken.append((partition, group_id, retry))
+        return Claim(offsets, taken, items)
 
     def _refresh_master(self) -> None:
         row = self._connection.execute(_sql.master_offset).fetchone()

@@ -10,10 +10,12 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
+from tillwire.model.event import DAY_CLOSED
 from tillwire.model.money import ZERO
 from tillwire.model.transaction import SELLING
 
 _sql = sql.load("tillwire.reconciliation", "reconciliation.sql")
+_SELLING = frozenset(kind.value for kind in SELLING)
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -75,10 +77,14 @@ def reconcile(
         "store": store,
         "first": first,
         "last": last,
-        "selling": [kind.value for kind in SELLING],
     }
     gaps = _gaps(connection, parameters)
-    days = tuple(_day(row, gaps, erp) for row in connection.execute(_sql.days, parameters).fetchall())
+    waiting = _waiting(connection, parameters)
+    rows = {(row[0], row[1]): row for row in connection.execute(_sql.days, parameters).fetchall()}
+    for place in waiting.keys() - rows.keys():  # nothing but exceptions is known of that day
+        rows[place] = (*place, None, *_NOTHING)
+    places = sorted(rows, key=lambda place: (place[1], place[0]))
+    days = tuple(_day(rows[place], waiting.get(place, []), gaps.get(place, []), erp) for place in places)
     totals: dict[str, dict[str, Figure]] = defaultdict(lambda: defaultdict(Figure))
     for day in days:
         sums = totals[day.currency]
@@ -88,8 +94,32 @@ def reconcile(
     return Report(ok=ok, totals={currency: dict(sums) for currency, sums in totals.items()}, days=days)
 
 
+_NOTHING = (None, None, None, None, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, ())
+"""The figures of a day of which nothing was recorded."""
+
+
 def _broken(day: StoreDay) -> bool:
     return any(difference.code != "in_exceptions" for difference in day.differences)
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """Exceptions of one store's day that are of one type, kind and currency."""
+
+    event_type: str
+    kind: str | None
+    currency: str | None
+    figure: Figure
+
+    def words(self) -> str:
+        money = f" of {self.figure.amount} {self.currency}" if self.currency else ""
+        return f"{self.figure.count} {self.kind or self.event_type.removeprefix('tillwire.')}{money}"
+
+
+def _waiting(connection: psycopg.Connection, parameters: dict[str, object]) -> dict[tuple[str, date], list[_Waiting]]:
+    found: dict[tuple[str, date], list[_Waiting]] = defaultdict(list)
+    for store, day, event_type, kind, currency, count, amount in connection.execute(_sql.excepted, parameters):
+        found[(store, day)].append(_Waiting(event_type, kind, currency, Figure(count, amount)))
+    return found
 
 
 def _gaps(connection: psycopg.Connection, parameters: dict[str, object]) -> dict[tuple[str, date], list[str]]:
@@ -101,53 +131,58 @@ def _gaps(connection: psycopg.Connection, parameters: dict[str, object]) -> dict
             excepted[(store, day, register)].add(int(number))
     gaps: dict[tuple[str, date], list[str]] = defaultdict(list)
     for store, day, register, first, last in connection.execute(_sql.gaps, parameters):
-        known = excepted.get((store, day, register), set())
-        if all(number in known for number in range(first, min(last, first + len(known)) + 1)):
-            continue
-        span = str(first) if first == last else f"{first}-{last}"
-        gaps[(store, day)].append(f"register {register}: {span}")
+        for span in _without(first, last, excepted.get((store, day, register), set())):
+            gaps[(store, day)].append(f"register {register}: {span}")
     return gaps
 
 
-def _day(row: tuple, gaps: dict[tuple[str, date], list[str]], erp: bool) -> StoreDay:
+def _without(first: int, last: int, known: set[int]) -> list[str]:
+    """The numbers from ``first`` to ``last`` that are not known, as spans in words."""
+    spans: list[str] = []
+    start = first
+    for number in [*sorted(n for n in known if first <= n <= last), last + 1]:
+        if start < number:
+            spans.append(str(start) if start == number - 1 else f"{start}-{number - 1}")
+        start = number + 1
+    return spans
+
+
+def _day(row: tuple, waiting: list[_Waiting], gaps: list[str], erp: bool) -> StoreDay:
     store, day, currency, closed_n, closed, tills_n, tills, *rest = row
-    recorded, excepted, journaled, posted, confirmed = (Figure(*rest[i : i + 2]) for i in range(0, 10, 2))
-    unposted = rest[10]
+    recorded, journaled, posted, confirmed = (Figure(*rest[i : i + 2]) for i in range(0, 8, 2))
+    unposted = rest[8]
+    sales = [one for one in waiting if one.kind in _SELLING and currency in (None, one.currency)]
+    others = [one for one in waiting if one not in sales]
+    if currency is None and sales:
+        currency = sales[0].currency
+        others += [one for one in sales if one.currency != currency]
+        sales = [one for one in sales if one.currency == currency]
+    excepted = sum((one.figure for one in sales), Figure())
     captured = None if closed_n is None else Figure(closed_n, closed)
     differences: list[Difference] = []
     if captured is None:
-        differences.append(Difference("day_open", "the store has not closed the day: nothing to prove against yet"))
+        differences.append(_open(others))
     else:
-        _compare(
-            differences,
-            "missing_transactions",
-            "the source captured",
-            captured,
-            recorded + excepted,
-            "recorded or in exceptions",
-        )
+        _compare_captured(differences, captured, recorded + excepted)
         if tills_n is not None:
-            _compare(
-                differences,
-                "till_day_mismatch",
-                "the store's day close says",
-                captured,
-                Figure(tills_n, tills),
-                "in its till closes",
-            )
+            words = ("the store's day close says", "in its till closes")
+            _compare(differences, "till_day_mismatch", words[0], captured, Figure(tills_n, tills), words[1])
     if excepted.count:
         text = f"{excepted.count} transactions of {excepted.amount} {currency} wait in exceptions"
         differences.append(Difference("in_exceptions", text, excepted.count, excepted.amount))
+    if others:
+        text = ", ".join(one.words() for one in others) + " in exceptions"
+        differences.append(Difference("others_in_exceptions", text, sum(one.figure.count for one in others)))
     if erp and captured is not None:
         _compare(differences, "not_in_journals", "recorded are", recorded, journaled, "in journals")
         states = ", ".join(unposted)
         _compare(differences, "not_posted", "in journals are", journaled, posted, f"posted; others are {states}")
         _compare(differences, "not_confirmed", "posted are", posted, confirmed, "confirmed by reading the ERP back")
-    differences += [Difference("sequence_gap", gap) for gap in gaps.get((store, day), ())]
+    differences += [Difference("sequence_gap", gap) for gap in gaps]
     return StoreDay(
         store=store,
         business_date=day,
-        currency=currency,
+        currency=currency or "",
         captured=captured,
         recorded=recorded,
         in_exceptions=excepted,
@@ -155,6 +190,19 @@ def _day(row: tuple, gaps: dict[tuple[str, date], list[str]], erp: bool) -> Stor
         acknowledged=confirmed,
         differences=tuple(differences),
     )
+
+
+def _open(others: list[_Waiting]) -> Difference:
+    """Why there are no control totals to prove against."""
+    if any(one.event_type == DAY_CLOSED for one in others):
+        return Difference("close_in_exceptions", "the store has closed the day; its day close waits in exceptions")
+    return Difference("day_open", "the store has not closed the day: nothing to prove against yet")
+
+
+def _compare_captured(differences: list[Difference], captured: Figure, here: Figure) -> None:
+    """More here than the source says is another difference than less."""
+    code = "surplus_transactions" if here.count > captured.count else "missing_transactions"
+    _compare(differences, code, "the source captured", captured, here, "recorded or in exceptions")
 
 
 def _compare(

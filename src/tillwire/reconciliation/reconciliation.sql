@@ -1,6 +1,6 @@
 -- name: days
--- Captured by the source (its own control totals), recorded, held in exceptions, in journals, posted, confirmed by
--- reading the ERP back: per store and business date, transactions that sell and their totals.
+-- Captured by the source (its own control totals), recorded, in journals, posted, confirmed by reading the ERP back:
+-- per store and business date, transactions that sell and their totals, in the currency the store trades in.
 WITH recorded AS (
     SELECT store, business_date, min(currency) AS currency, sum(selling)::int8 AS count, sum(amount) AS amount
     FROM completeness
@@ -18,13 +18,6 @@ WITH recorded AS (
     WHERE (%(store)s::text IS NULL OR store = %(store)s)
       AND business_date >= %(first)s AND business_date <= %(last)s
     GROUP BY store, business_date
-), excepted AS (
-    SELECT store, business_date, min(currency) AS currency, count(*) AS count, sum(amount) AS amount
-    FROM exception
-    WHERE state IN ('open', 'retrying') AND code <> 'duplicate_conflict' AND kind = ANY(%(selling)s)
-      AND (%(store)s::text IS NULL OR store = %(store)s)
-      AND business_date >= %(first)s AND business_date <= %(last)s
-    GROUP BY store, business_date
 ), journals AS (
     SELECT store, business_date, min(currency) AS currency,
            sum(transactions)::int8 AS count, sum(amount) AS amount,
@@ -39,10 +32,9 @@ WITH recorded AS (
     GROUP BY store, business_date
 )
 SELECT store, business_date,
-       coalesce(closed.currency, recorded.currency, tills.currency, excepted.currency, journals.currency) AS currency,
+       coalesce(closed.currency, recorded.currency, tills.currency, journals.currency) AS currency,
        closed.count, closed.amount, tills.count, tills.amount,
        coalesce(recorded.count, 0), coalesce(recorded.amount, 0),
-       coalesce(excepted.count, 0), coalesce(excepted.amount, 0),
        coalesce(journals.count, 0), coalesce(journals.amount, 0),
        coalesce(journals.posted_count, 0), coalesce(journals.posted_amount, 0),
        coalesce(journals.confirmed_count, 0), coalesce(journals.confirmed_amount, 0),
@@ -50,18 +42,34 @@ SELECT store, business_date,
 FROM recorded
 FULL JOIN closed USING (store, business_date)
 FULL JOIN tills USING (store, business_date)
-FULL JOIN excepted USING (store, business_date)
 FULL JOIN journals USING (store, business_date)
 ORDER BY business_date, store
 
+-- name: excepted
+-- What waits in exceptions, by what it is and its currency. A conflict is no transaction of its own.
+SELECT store, business_date, event_type, kind, currency, count(*), coalesce(sum(amount), 0)
+FROM exception
+WHERE state IN ('open', 'retrying') AND code <> 'duplicate_conflict' AND store IS NOT NULL AND business_date IS NOT NULL
+  AND (%(store)s::text IS NULL OR store = %(store)s)
+  AND business_date >= %(first)s AND business_date <= %(last)s
+GROUP BY store, business_date, event_type, kind, currency
+ORDER BY store, business_date, event_type, kind, currency
+
 -- name: gaps
--- Holes in a register's sequence numbers, within the span it has shown.
+-- Holes in a register's sequence numbers: within the span it has shown, and within the one its till closes claim.
 SELECT store, business_date, register, lower(gap), upper(gap) - 1
-FROM completeness,
-     unnest(int8multirange(range_merge(sequences)) - sequences) AS gap
+FROM (
+    SELECT store, business_date, register, min(first_sequence) AS first, max(last_sequence) AS last
+    FROM till_close GROUP BY store, business_date, register
+) AS claimed
+FULL JOIN completeness AS seen USING (store, business_date, register),
+     LATERAL (SELECT coalesce(seen.sequences, '{}') AS numbers) AS s,
+     unnest(int8multirange(int8range(
+         least(lower(s.numbers), claimed.first), greatest(upper(s.numbers), claimed.last + 1)
+     )) - s.numbers) AS gap
 WHERE (%(store)s::text IS NULL OR store = %(store)s)
   AND business_date >= %(first)s AND business_date <= %(last)s
-  AND sequences <> int8multirange(range_merge(sequences))
+  AND (claimed.first IS NOT NULL OR seen.sequences IS NOT NULL)
 ORDER BY store, business_date, register, lower(gap)
 
 -- name: exception_sequences
@@ -99,7 +107,7 @@ WHERE store = %s AND business_date = %s AND from_offset <= %s AND to_offset > %s
 
 -- name: exceptions_of
 SELECT exception_id, code, state, message, pointer, owner, raised_at FROM exception
-WHERE key = %s ORDER BY exception_id
+WHERE key = %s AND source = %s ORDER BY exception_id
 
 -- name: published
 SELECT next_offset > %s FROM projection_position WHERE projection = 'relay' AND partition = %s

@@ -75,5 +75,5 @@ def _trace(
         movements=movements,
         published=published,
         journal=journal,
-        exceptions=_rows(connection, _sql.exceptions_of, (key,)),
+        exceptions=_rows(connection, _sql.exceptions_of, (key, source)),
     )

@@ -66,6 +66,8 @@ class Completeness(InlineProjection):
                     totals.transactions,
                     totals.amount,
                     over_short,
+                    totals.first_sequence,
+                    totals.last_sequence,
                 )
             )
         elif isinstance(message, DayOpened):

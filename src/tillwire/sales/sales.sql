@@ -15,8 +15,9 @@ SET recorded = completeness.recorded + excluded.recorded,
     sequences = completeness.sequences + excluded.sequences
 
 -- name: add_till_close
-INSERT INTO till_close (store, business_date, register, shift, event_offset, currency, transactions, amount, over_short)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO till_close (store, business_date, register, shift, event_offset, currency, transactions, amount, over_short,
+                        first_sequence, last_sequence)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 
 -- name: open_day
 INSERT INTO store_day (store, business_date, opened_offset) VALUES (%s, %s, %s)

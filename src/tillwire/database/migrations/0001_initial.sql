@@ -160,6 +160,8 @@ CREATE TABLE till_close (
     transactions  bigint NOT NULL,       -- the source's own control totals
     amount        numeric NOT NULL,
     over_short    numeric NOT NULL,
+    first_sequence bigint,               -- the span of numbers that the register says it used
+    last_sequence bigint,
     PRIMARY KEY (store, business_date, register, shift)
 );
 
