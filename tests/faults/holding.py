@@ -1,0 +1,143 @@
+"""What must hold after whatever happened, computed from the raw events that were sent and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from builders import SELLING, Event
+from driving import check_event_store, check_projections, exception_codes, rows
+from nats.js.errors import NotFoundError
+from rig import Place
+from sending import Load
+from straight import Straight, known
+
+from tillwire.config import Settings
+from tillwire.events import relay
+from tillwire.events.frames import unpack
+from tillwire.events.log import next_offsets, read_chunks
+
+Recorded = dict[int, list[bytes]]
+_ACCOUNTS = {
+    "revenue": "4000",
+    "discount": "4900",
+    "tax": "2200",
+    "cash_movement": "1015",
+    "rounding": "6900",
+    "over_short": "6910",
+}
+
+
+def account_of(component: str, code: str) -> str:
+    """The account of a component, by the default mapping as its documentation has it."""
+    if component == "tender":
+        return {"cash": "1010", "gift_card": "2300"}.get(code, "1020")
+    if component == "liability":
+        return "2300" if code == "gift_card" else "2310"
+    return _ACCOUNTS[component]
+
+
+def check_everything(place: Place, load: Load) -> int:
+    """Assert all that must hold of a settled hub (but for the ERP's own books); returns the number of events."""
+    load.check_answers()
+    events = load.events()
+    with place.connect() as connection:
+        assert exception_codes(connection) == []
+        check_event_store(connection, len(events))
+        recorded = check_recorded(connection, load.sent)
+        check_projections(connection, events)
+        check_hours(connection, events)
+        check_journals(connection, events)
+    check_stream(place.settings, recorded)
+    return len(events)
+
+
+def check_recorded(connection: psycopg.Connection, sent: Iterable[bytes]) -> Recorded:
+    """Assert that what was sent is recorded, each event once, its bytes unchanged; returns it by partition."""
+    recorded: Recorded = defaultdict(list)
+    query = (
+        "SELECT partition, body, ordinal FROM event JOIN intake_group USING (group_id) ORDER BY partition, event_offset"
+    )
+    for partition, body, ordinal in rows(connection, query):
+        recorded[partition].append(unpack(bytes(body))[ordinal])
+    expected, found = Counter(list(sent)), Counter(one for events in recorded.values() for one in events)
+    assert [(expected - found).most_common(3), (found - expected).most_common(3)] == [[], []]
+    for partition, count in next_offsets(connection).items():
+        stored = [one for chunk in read_chunks(connection, partition, 0, most_chunks=count + 1) for one in chunk]
+        assert [(one.offset, one.raw) for one in stored] == list(enumerate(recorded[partition]))
+    return {partition: events for partition, events in recorded.items() if events}
+
+
+def check_hours(connection: psycopg.Connection, events: Iterable[Event]) -> None:
+    """Assert that the async projection has every sale in its hour, once."""
+    expected: dict[tuple[Any, ...], tuple[int, Decimal]] = {}
+    for one in events:
+        data = one["data"]
+        if data.get("kind") in SELLING and "ended_at" in data:
+            place = (data["store"], data["business_date"], int(data["ended_at"][11:13]))
+            count, amount = expected.get(place, (0, Decimal(0)))
+            expected[place] = (count + 1, amount + Decimal(data["total"]))
+    query = "SELECT store, business_date::text, hour, transactions, amount FROM hourly_sales"
+    assert {tuple(row[:3]): tuple(row[3:]) for row in rows(connection, query)} == expected
+
+
+def by_account(events: Iterable[Event]) -> dict[tuple[str, str, str], Decimal]:
+    """(store, day, account) -> what its journals must add up to, for days that were closed."""
+    expected = Straight(events)
+    sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for (store, day, component, code), amount in expected.ledger.items():
+        if (store, day) in expected.days:
+            sums[(store, day, account_of(component, code))] += amount
+    return dict(known(sums))
+
+
+def check_journals(connection: psycopg.Connection, events: Iterable[Event]) -> None:
+    """Assert that the journals hold every closed day, each entry once, and balance."""
+    unbalanced = "SELECT journal_id FROM journal_line GROUP BY 1 HAVING sum(debit) <> sum(credit)"
+    assert rows(connection, unbalanced) == []
+    lines = (
+        "SELECT store, business_date::text, account, sum(debit - credit)"
+        " FROM journal JOIN journal_line USING (journal_id) GROUP BY 1, 2, 3"
+    )
+    journaled = {tuple(row[:3]): row[3] for row in rows(connection, lines)}
+    assert known(journaled) == by_account(events)
+    overlapping = (
+        "SELECT a.reference, b.reference FROM journal a JOIN journal b USING (store, business_date, currency)"
+        " WHERE a.journal_id < b.journal_id AND a.from_offset < b.to_offset AND b.from_offset < a.to_offset"
+    )
+    assert rows(connection, overlapping) == []
+
+
+def check_stream(settings: Settings, recorded: Recorded) -> None:
+    """Assert that the stream has exactly the recorded events, in order per partition, none twice."""
+    found: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+    for partition, offset, body in asyncio.run(_messages(settings)):
+        found[partition].append((offset, body))
+    assert {p: [offset for offset, _ in messages] for p, messages in found.items()} == {
+        p: list(range(len(events))) for p, events in recorded.items()
+    }
+    assert found == {p: list(enumerate(events)) for p, events in recorded.items()}
+
+
+async def _messages(settings: Settings) -> list[tuple[int, int, bytes]]:
+    """Every message of the stream, in its order: partition, offset, body."""
+    client = await relay.connect(settings.nats_url)
+    try:
+        jetstream = client.jetstream()
+        try:
+            state = (await jetstream.stream_info(settings.relay.stream)).state
+        except NotFoundError:
+            return []
+        follower = await jetstream.subscribe(f"{settings.relay.subject_prefix}.>", ordered_consumer=True)
+        found = []
+        for _ in range(state.messages):
+            message = await follower.next_msg(timeout=30)
+            headers = message.headers or {}
+            found.append((int(headers["Tillwire-Partition"]), int(headers["Tillwire-Offset"]), message.data))
+        return found
+    finally:
+        await client.close()
