@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -159,3 +160,10 @@ class Rig:
             text = path.read_text("utf-8", "replace").splitlines()[-lines:]
             found.append("\n".join([f"---- {path.name}", *text]))
         return "\n".join(found)
+
+
+NewRig = Callable[..., Rig]
+"""Makes and starts a hub: settings, and the fault it is armed with."""
+
+Tell = Callable[..., None]
+"""Tells a test's figures, by name."""

@@ -15,9 +15,8 @@ from tillwire.connectors.tryton.faults import FaultPlan, FaultProxy
 
 if TYPE_CHECKING:
     from erp_ledger import Ledger
-    from fault_fixtures import NewRig, Tell
+    from rig import NewRig, Tell
 
-pytest_plugins = ("fault_fixtures",)
 pytestmark = [pytest.mark.faults, pytest.mark.erp]
 
 _JOURNALS = 300

@@ -19,9 +19,8 @@ from tillwire.faultpoints import FAULT_POINTS
 
 if TYPE_CHECKING:
     from erp_ledger import Ledger
-    from fault_fixtures import NewRig, Tell
+    from rig import NewRig, Tell
 
-pytest_plugins = ("fault_fixtures",)
 pytestmark = pytest.mark.faults
 
 _DEATHS = 3

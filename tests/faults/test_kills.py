@@ -29,9 +29,8 @@ from tillwire.engines.supervisor import read_runtime
 
 if TYPE_CHECKING:
     from erp_ledger import Ledger
-    from fault_fixtures import NewRig, Tell
+    from rig import NewRig, Tell
 
-pytest_plugins = ("fault_fixtures",)
 pytestmark = [pytest.mark.faults, pytest.mark.erp]
 
 KINDS = {

@@ -20,9 +20,8 @@ from tillwire.replay import Outcome, replay_inline
 
 if TYPE_CHECKING:
     from erp_ledger import Ledger
-    from fault_fixtures import NewRig, Tell
+    from rig import NewRig, Tell
 
-pytest_plugins = ("fault_fixtures",)
 pytestmark = [pytest.mark.faults, pytest.mark.erp]
 
 _REPLAYS = 3
