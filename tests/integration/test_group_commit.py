@@ -140,7 +140,7 @@ def test_sources_have_keys_of_their_own(database_url: str, connection: psycopg.C
 
 
 def test_texts_that_arrays_and_rows_would_trip_over(database_url: str, connection: psycopg.Connection) -> None:
-    stores = ["a,b", 'say "x"', "back\\slash", "{}", "NULL", "'quote'", "läden", "名古屋", " ", "%s", "$1", "\\N"]
+    stores = ["a,b", 'say "x"', "back\\slash", "{}", "NULL", "'quote'", "läden", "名古屋", "a b", "%s", "$1", "\\N"]
     events = [sale(1, store=number, operator="tab\tnewline\n\\N") for number in stores]
     assert accept(database_url, events, events) == [[ACCEPTED] * len(stores), [DUPLICATE] * len(stores)]
     assert stored_keys(connection) == sorted(

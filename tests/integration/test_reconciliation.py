@@ -24,6 +24,7 @@ from builders import (
     sale,
     store,
     till_close,
+    totals_of,
     trading_day,
     transaction,
 )
@@ -179,6 +180,15 @@ def test_gaps_are_named_without_what_waits_in_exceptions(database_url: str, conn
     assert gaps == ["register 1: 4-6", "register 1: 8", "register 2: 21"]
 
 
+def test_numbers_that_a_till_claims_and_nobody_sent_are_gaps(database_url: str, connection: psycopg.Connection) -> None:
+    sold = [sale(3), sale(4)]
+    claimed = totals_of(sold) | {"first_sequence": 1, "last_sequence": 6}
+    silent = till_close([], "2", totals=totals_of([]) | {"first_sequence": 7, "last_sequence": 8})
+    load(database_url, *masters(), *sold, till_close(totals=claimed), silent, day_close(sold))
+    gaps = [one.message for day in reconcile(connection).days for one in day.differences if one.code == "sequence_gap"]
+    assert sorted(gaps) == ["register 1: 1-2", "register 1: 5-6", "register 2: 7-8"]
+
+
 def test_a_gap_that_is_filled_late_is_gone(database_url: str, connection: psycopg.Connection) -> None:
     load(database_url, *masters(), sale(5), sale(1))
     for number in (3, 2):
@@ -303,6 +313,17 @@ def test_a_fault_is_on_the_way_of_its_sale(database_url: str, connection: psycop
     (found,) = trace(connection, "101/1/2026-03-02/1")
     assert found.recorded is None
     assert [(one["code"], one["state"]) for one in found.exceptions] == [("unknown_product", "open")]
+
+
+def test_an_exception_can_be_dismissed_with_a_reason(database_url: str, connection: psycopg.Connection) -> None:
+    load(database_url, *masters(), sale(1, line("pear")))
+    (row,) = queue.listed(connection)
+    assert queue.dismiss(connection, row.exception_id, "a test of the till")
+    assert not queue.dismiss(connection, row.exception_id, "again")
+    assert not queue.dismiss(connection, row.exception_id + 1, "never there")
+    assert queue.listed(connection) == []
+    assert queue.retry(connection) == 0
+    assert queue.detail(connection, row.exception_id) is not None
 
 
 def test_exceptions_are_listed_page_by_page(database_url: str, connection: psycopg.Connection) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tillwire.intake.door import BodyRefused, Prepared, read_batch, read_event
 from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
+from tillwire.model.master import ProductRecord
 from tillwire.model.money import is_sound
 
 FULL = sale(
@@ -141,7 +142,8 @@ def test_what_is_let_in_is_what_the_model_reads(content: bytes) -> None:
     assert (read.id, read.source, read.type) == (event.id, event.source, type_of(event))
     assert (read.key, read.store) == (key_of(message), store_of(message))
     assert read.business_date == business_date_of(message)
-    assert read.key.isprintable()
+    if not isinstance(message, ProductRecord):  # an item may be known by whatever a line may name
+        assert read.key.isprintable()
     assert not any("\x00" in text for text in texts(msgspec.json.decode(content)))
 
 
@@ -154,7 +156,7 @@ def test_what_the_model_reads_soundly_is_let_in(content: bytes) -> None:
         return
     read = read_event(content)
     if not isinstance(read, Prepared):  # the only other reason: characters that a key or a database cannot have
-        assert any(word in read.detail for word in ("character", "printable", "capital")), read
+        assert any(word in read.detail for word in ("character", "printable", "capital", " is no ")), read
 
 
 @settings(max_examples=100, deadline=None)

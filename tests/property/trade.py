@@ -132,7 +132,10 @@ def transactions(draw: st.DrawFn, shop: Shop, day: date, before: list[Event]) ->
     if all(one["voided"] for one in sold):
         sold[0]["voided"] = False
     rounding = str(draw(units(shop.currency, -2, 2)))
-    total = total_of(sold, tax_included=shop.tax_included, rounding=rounding)
+    before_rounding = total_of(sold, tax_included=shop.tax_included)
+    if abs(before_rounding) <= 2 * quantum(shop.currency):  # rounding never turns a sale into a refund
+        rounding = "0"
+    total = before_rounding + Decimal(rounding)
     paid = draw(tenders(shop, total))
     return transaction(sequence, kind, sold, tenders=paid, rounding=rounding, tax_included=shop.tax_included, **at)
 

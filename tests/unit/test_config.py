@@ -65,6 +65,11 @@ def test_the_environment_overrides_the_file(toml: Path) -> None:
         ("[posting]\naccounts = []", "posting.accounts"),
         ("[[posting.accounts]]\ncomponent = 'tax'", "account"),
         ("http = 1", "http"),
+        ("[rules]\ntotal_tolerance_units = -1", "total_tolerance_units"),
+        ("[rules]\nextension_tolerance_units = 'NaN'", "extension_tolerance_units"),
+        ("[posting]\nsuspense_account = ' '", "suspense_account"),
+        ("[relay]\nstream = 'a.b'", "stream"),
+        ("[relay]\nsubject_prefix = '>'", "subject_prefix"),
         ("this is no toml", "tillwire.toml"),
     ],
 )
@@ -78,6 +83,11 @@ def test_a_wrong_setting_is_named(tmp_path: Path, content: str, named: str) -> N
 def test_a_wrong_setting_of_the_environment_is_named(toml: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"http\.port"):
         load(toml, {"TILLWIRE_HTTP_PORT": "none"})
+
+
+def test_a_variable_that_is_no_setting_is_named(toml: Path) -> None:
+    with pytest.raises(ConfigurationError, match="TILLWIRE_HTTP_PROT"):
+        load(toml, {"TILLWIRE_HTTP_PROT": "1"})
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

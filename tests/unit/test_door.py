@@ -182,6 +182,16 @@ def test_parts_of_keys_of_master_records_are_as_strict(name: str, value: str) ->
     assert refused(put(store(), "/data/company", value)).pointer == "/data/company"
 
 
+def test_identifiers_that_carry_their_own_proof_are_checked() -> None:
+    good = product(gtins=["4006381333931", "96385074"])
+    assert isinstance(read_one(raw(good)), Prepared)
+    assert refused(put(good, "/data/gtins/1", '"96385075"')).pointer == "/data/gtins/1"
+    located = store(gln="4012345000009")
+    assert isinstance(read_one(raw(located)), Prepared)
+    assert refused(put(located, "/data/gln", '"4012345000008"')).pointer == "/data/gln"
+    assert refused(put(store(), "/data/time_zone", '"Mars/Olympus"')).pointer == "/data/time_zone"
+
+
 @pytest.mark.parametrize("value", ['"a/b"', '"a|b"', '"a\\tb"'])
 def test_a_product_may_have_any_sku_that_a_line_may_have(value: str) -> None:
     assert isinstance(read_event(put(product(), "/data/sku", value)), Prepared)

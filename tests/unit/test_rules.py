@@ -56,6 +56,7 @@ def taxed(amount: str, tax: str, **more: Any) -> Event:
 
 LONG_AGO = DAY - timedelta(days=4000)
 LATER = TODAY + timedelta(days=1)
+MILK_BACK = line("milk", "-1", "2.00")
 PAID_TWICE = [tender("2.00"), tender("2.00", voided=True)]
 
 # code, pointer, what raises it, and what comes near and does not.
@@ -171,7 +172,14 @@ CASES: list[tuple[str, str, Event, Event]] = [
     ("business_date_invalid", "/data/business_date", sale(day=LATER + timedelta(days=1)), sale(day=LATER)),
     ("business_date_invalid", "/data/business_date", sale(day=LONG_AGO), sale(day=LONG_AGO + timedelta(days=400))),
     ("business_date_invalid", "/data/business_date", movement(day=LONG_AGO), movement()),
-    ("kind_contradiction", "/data/kind", sale(1, line(quantity="-1", amount="-2.00")), sale(1)),
+    ("kind_contradiction", "/data/kind", sale(1, MILK_BACK), sale(1, MILK_BACK, line("bread", "2", "2.00"))),
+    ("kind_contradiction", "/data/total", returned(1, line("milk")), returned(1, MILK_BACK)),
+    (
+        "kind_contradiction",
+        "/data/lines",
+        cash_movement(1, "pay_in", "5.00", lines=[line()]),
+        cash_movement(1, "pay_in", "5.00"),
+    ),
     (
         "kind_contradiction",
         "/data/original",
