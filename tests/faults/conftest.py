@@ -19,7 +19,7 @@ from tillwire.connectors.tryton.server import TrytonServer
 from tillwire.engines.postgres import EmbeddedPostgres
 
 # What is asserted beside the tests is told in as much detail as what is asserted in them.
-pytest.register_assert_rewrite("driving", "sending", "rig", "holding", "erp_ledger")
+pytest.register_assert_rewrite("sending", "rig", "holding", "erp_ledger")
 
 from erp_ledger import SETUP, Ledger  # noqa: E402
 from rig import NewRig, Rig, Tell  # noqa: E402

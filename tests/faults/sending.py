@@ -21,7 +21,7 @@ _HEADERS = {"Content-Type": "application/cloudevents-batch+json"}
 _REPEATED = 0.1
 """Share of batches that are sent again although they were answered, shuffled, by whichever client comes next."""
 _PATIENCE_S = 120.0
-_MUCH = 4_000
+_MUCH = 2_500
 """After so many events clients slow down: what follows has a backlog then, and a busy machine is spared."""
 
 
@@ -35,7 +35,7 @@ class Load:
         source: Callable[[Callable[[], bool]], Iterator[list[Event]]],
         *,
         clients: int = 6,
-        events_per_s: int = 800,
+        events_per_s: int = 500,
         seed: int = 1,
     ) -> None:
         self.sent: dict[bytes, Event] = {}

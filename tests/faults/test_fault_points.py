@@ -35,21 +35,21 @@ class _Case(NamedTuple):
 
 _WORKERS = ("worker-1", "worker-2")
 WITHOUT_ERP = {
-    "intake.before_commit": _Case(("api",), 15),
-    "intake.after_commit": _Case(("api",), 15),
-    "worker.after_claim": _Case(_WORKERS, 8),
-    "worker.between_copies": _Case(_WORKERS, 8),
-    "worker.before_commit": _Case(_WORKERS, 8),
-    "worker.after_commit": _Case(_WORKERS, 8),
-    "relay.after_publish": _Case(("relay",), 12),
-    "relay.after_position": _Case(("relay",), 12),
+    "intake.before_commit": _Case(("api",), 8),
+    "intake.after_commit": _Case(("api",), 8),
+    "worker.after_claim": _Case(_WORKERS, 5),
+    "worker.between_copies": _Case(_WORKERS, 5),
+    "worker.before_commit": _Case(_WORKERS, 5),
+    "worker.after_commit": _Case(_WORKERS, 5),
+    "relay.after_publish": _Case(("relay",), 8),
+    "relay.after_position": _Case(("relay",), 8),
 }
 WITH_ERP = {
-    "posting.after_build": _Case(("dispatch",), 3),
-    "posting.before_send": _Case(("dispatch",), 3),
-    "posting.after_send": _Case(("dispatch",), 3),
+    "posting.after_build": _Case(("dispatch",), 2),
+    "posting.before_send": _Case(("dispatch",), 2),
+    "posting.after_send": _Case(("dispatch",), 2),
     # Settling what the last life left passes by twice.
-    "posting.before_record": _Case(("dispatch",), 5),
+    "posting.before_record": _Case(("dispatch",), 4),
 }
 
 

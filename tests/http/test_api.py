@@ -287,9 +287,9 @@ def test_a_database_that_is_killed_and_comes_back(own_postgres: Child, tmp_path:
         own_postgres.wait_ready()
         back_at = time.monotonic()
         until(lambda: send() == 202)
-        assert time.monotonic() - back_at < 3
+        assert time.monotonic() - back_at < 5
         until(lambda: api.http.get("/readyz").status_code == 200)
-        assert time.monotonic() - back_at < 4, "ready again long after the database was"
+        assert time.monotonic() - back_at < 6, "ready again long after the database was"
         assert api.http.get("/v1/exceptions").status_code == 200
     with psycopg.connect(url, autocommit=True) as connection:
         keys = {key for (key,) in rows(connection, "SELECT key FROM intake")}

@@ -126,7 +126,7 @@ def test_the_stream_has_what_is_recorded_in_order(
 def test_a_store_whose_number_is_no_subject(
     database_url: str, connection: psycopg.Connection, on_nats: Any, backbone: RelaySettings
 ) -> None:
-    numbers = ["a.b", "x*", ">", "a b", "名", "%41", "A"]
+    numbers = ["a.b", "x*", ">", "a b", "名", "%41", "A", "a 34", "a\u2034"]
     load(database_url, *masters(*(store(number) for number in numbers)))
     load(database_url, *(sale(1, store=number) for number in numbers))
 

@@ -54,7 +54,7 @@ class _Acknowledgement(msgspec.Struct):
 def subject_of(prefix: str, event: Stored) -> str:
     """The subject of an event. Characters of a store number that a subject cannot have become their code (``%2E``)."""
     event_type, store = event.type_and_store()
-    token = _TOKEN.sub(lambda found: f"%{ord(found.group()):02X}", store) or "-"
+    token = _TOKEN.sub(lambda found: "".join(f"%{byte:02X}" for byte in found.group().encode()), store) or "-"
     return f"{prefix}.{event.partition}.{token}.{event_type.removeprefix('tillwire.')}"
 
 
