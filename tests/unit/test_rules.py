@@ -127,6 +127,18 @@ CASES: list[tuple[str, str, Event, Event]] = [
     ("currency_mismatch", "/data/currency", day_close(currency="EUR"), day_close()),
     ("currency_mismatch", "/data/currency", till_close(currency="EUR"), till_close()),
     (
+        "unknown_tender",
+        "/data/tenders/0/type",
+        till_close(counts=[("seashells", "1.00", "1.00")]),
+        till_close(counts=[("cash", "1.00", "0.50")]),
+    ),
+    (
+        "precision_invalid",
+        "/data/tenders/0/counted",
+        till_close(counts=[("cash", "1.00", "1.005")]),
+        till_close(counts=[("cash", "1.00", "1.010")]),
+    ),
+    (
         "precision_invalid",
         "/data/lines/0/amount",
         sale(1, line(price="1.005", amount="1.005"), total="1.005"),

@@ -16,7 +16,7 @@ from tillwire import clock
 from tillwire.config import Settings
 from tillwire.database import sql
 from tillwire.database.migrate import migrate
-from tillwire.errors import TransientError
+from tillwire.errors import TillwireError, TransientError
 from tillwire.governance.clients import KEYS_IN_FORCE, digest_of
 from tillwire.intake.group_commit import GroupCommit
 
@@ -99,7 +99,7 @@ class Node:
                 row = await cursor.fetchone()
                 self.backlog = int(row[0]) if row else 0
             self.ready = True
-        except (psycopg.Error, OSError, TimeoutError) as error:
+        except (psycopg.Error, OSError, TimeoutError, TillwireError) as error:
             if self.ready:
                 _log.warning("database_away", error=str(error).strip())
             self.ready = False

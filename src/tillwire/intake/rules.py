@@ -75,8 +75,22 @@ class Auditor:
             case TillOpened() | TillClosed() | DayOpened() | DayClosed():
                 faults: list[Fault] = []
                 company = self._head(message, today, faults)
+                if isinstance(message, TillClosed):
+                    self._till(message, faults)
                 return faults, Enrichment(company=company)
         raise TypeError(f"no rules for {type(message).__name__}")
+
+    def _till(self, till: TillClosed, faults: list[Fault]) -> None:
+        """Over and short are booked per tender: the tender must be known, the difference whole minor units."""
+        most = minor_units(till.currency)
+        for i, tender in enumerate(till.tenders):
+            if tender.type not in self.master.tenders:
+                text = f"tender {tender.type!r} is not in master data"
+                faults.append(Fault("unknown_tender", text, f"/data/tenders/{i}/type"))
+            for name, amount in (("calculated", tender.calculated), ("counted", tender.counted)):
+                if _decimals(amount) > most:
+                    text = f"{amount} has more than {most} decimals ({till.currency})"
+                    faults.append(Fault("precision_invalid", text, f"/data/tenders/{i}/{name}"))
 
     def _head(
         self,
