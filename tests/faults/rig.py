@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import psycopg
-from driving import scalar, until
+from driving import rows, scalar, until
 
 from tillwire.config import Erp, Http, Posting, Rules, Settings, Work
 from tillwire.engines.ports import ReservedPort
@@ -69,6 +69,8 @@ class Place:
         queries = _LEFT | ({"journals to post": _NOT_POSTED} if self.posts else {})
         with self.connect() as connection:
             counts = {what: scalar(connection, query) for what, query in queries.items()}
+            rejected = rows(connection, "SELECT reference, last_error FROM journal WHERE state = 'rejected'")
+        assert not rejected, f"{len(rejected)} journals will never be posted: {rejected[:3]}"
         return {what: count for what, count in counts.items() if count}
 
     def settle(self) -> None:
