@@ -317,3 +317,15 @@ def trading_day(store: str = STORE, day: date = DAY) -> list[Event]:
         till_close(transactions, "2", **at),
         day_close(transactions, **at),
     ]
+
+
+def level(sku: str = "milk", quantity: str = "12", *, revision: int = 1, store: str = STORE, **more: Any) -> Event:
+    """What a system says lies in a store."""
+    data = {"store": store, "business_date": DAY.isoformat(), "sku": sku, "quantity": quantity, "revision": revision}
+    return event("stock.level", {**data, "at": "2026-03-02T12:00:00Z", **more})
+
+
+def fulfilment(document: str = "F1", *, revision: int = 1, store: str = STORE, **more: Any) -> Event:
+    """Goods of an order that leave a store."""
+    data = {"store": store, "business_date": DAY.isoformat(), "document": document, "order": "O1", "state": "shipped"}
+    return event("fulfilment", {**data, "revision": revision, "lines": [{"sku": "milk", "quantity": "2"}], **more})

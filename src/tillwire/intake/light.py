@@ -89,15 +89,20 @@ _SOUND_SHAPES = _PLAIN_SHAPES | {b'"' + shape + b'"' for shape in _PLAIN_SHAPES}
 
 def numbers_are_sound(transaction: Any) -> bool:
     """True if every number of a light transaction is plainly sound; false says nothing: look the long way."""
-    numbers = [transaction.total, transaction.tax, transaction.discount, transaction.rounding]
+    tx = transaction
+    numbers = [tx.total, tx.tax, tx.discount, tx.rounding, tx.net, tx.item_count]
     add = numbers.extend
-    for line in transaction.lines:
-        add((line.quantity, line.unit_price, line.amount))
+    if tx.presentment is not None:
+        numbers.append(tx.presentment.amount)
+    for loyalty in tx.loyalty:
+        add((loyalty.earned, loyalty.redeemed))
+    for line in tx.lines:
+        add((line.quantity, line.unit_price, line.amount, line.discount, line.tax))
         for discount in line.discounts:
             numbers.append(discount.amount)
         for tax in line.taxes:
             add((tax.amount, tax.rate, tax.taxable))
-    for tender in transaction.tenders:
+    for tender in tx.tenders:
         numbers.append(tender.amount)
         if tender.foreign is not None:
             numbers.append(tender.foreign.amount)

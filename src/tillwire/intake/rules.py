@@ -14,7 +14,7 @@ import msgspec
 from tillwire.events.recorded import Enrichment
 from tillwire.masterdata.snapshot import Snapshot
 from tillwire.model.money import ZERO, minor_units, quantum
-from tillwire.model.stock import StockMovement
+from tillwire.model.stock import Fulfilment, StockLevel, StockMovement
 from tillwire.model.till import DayClosed, DayOpened, TillClosed, TillOpened
 from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, Line, LineKind, Tax, Transaction
 
@@ -34,6 +34,10 @@ NOTES: dict[str, str] = {
     UNIT_CONVERTED: "a line in another unit is converted to the product's stock unit by master data",
 }
 """Peculiarities that are let through on purpose, counted and shown."""
+
+
+StoreMessage = Transaction | StockMovement | StockLevel | Fulfilment | TillOpened | TillClosed | DayOpened | DayClosed
+"""Every message that belongs to a store."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -70,8 +74,10 @@ class Auditor:
         match message:
             case Transaction():
                 return self._transaction(message, today)
-            case StockMovement():
+            case StockMovement() | Fulfilment():
                 return self._movement(message, today)
+            case StockLevel():
+                return self._level(message, today)
             case TillOpened() | TillClosed() | DayOpened() | DayClosed():
                 faults: list[Fault] = []
                 company = self._head(message, today, faults)
@@ -94,7 +100,7 @@ class Auditor:
 
     def _head(
         self,
-        message: Transaction | StockMovement | TillOpened | TillClosed | DayOpened | DayClosed,
+        message: StoreMessage,
         today: date,
         faults: list[Fault],
     ) -> str:
@@ -117,7 +123,7 @@ class Auditor:
             faults.append(Fault("currency_mismatch", text, "/data/currency"))
         return store.company
 
-    def _movement(self, movement: StockMovement, today: date) -> tuple[list[Fault], Enrichment]:
+    def _movement(self, movement: StockMovement | Fulfilment, today: date) -> tuple[list[Fault], Enrichment]:
         faults: list[Fault] = []
         company = self._head(movement, today, faults)
         factors: list[Decimal | None] = []
@@ -129,11 +135,19 @@ class Auditor:
                 notes[UNIT_CONVERTED] = notes.get(UNIT_CONVERTED, 0) + 1
         return faults, Enrichment(company=company, factors=tuple(factors) if notes else (), notes=notes)
 
-    def _product(self, sku: str, unit: str, i: int, faults: list[Fault]) -> tuple[str, Decimal | None]:
+    def _level(self, level: StockLevel, today: date) -> tuple[list[Fault], Enrichment]:
+        faults: list[Fault] = []
+        company = self._head(level, today, faults)
+        _, factor = self._product(level.sku, level.unit, None, faults)
+        factors = () if factor is None else (factor,)
+        return faults, Enrichment(company=company, factors=factors)
+
+    def _product(self, sku: str, unit: str, i: int | None, faults: list[Fault]) -> tuple[str, Decimal | None]:
         """The class of a product, and the factor from ``unit`` to its stock unit (none: they are the same)."""
         product = self.master.products.get(sku)
+        place = "/data" if i is None else f"/data/lines/{i}"
         if product is None:
-            faults.append(Fault("unknown_product", f"product {sku!r} is not in master data", f"/data/lines/{i}/sku"))
+            faults.append(Fault("unknown_product", f"product {sku!r} is not in master data", f"{place}/sku"))
             return "", None
         product_class, stock_unit, units = product
         if unit == stock_unit:
@@ -141,7 +155,7 @@ class Auditor:
         factor = units.get(unit) if units else None
         if factor is None:
             text = f"product {sku!r} is kept in {stock_unit!r} and has no conversion from {unit!r}"
-            faults.append(Fault("unknown_uom", text, f"/data/lines/{i}/unit"))
+            faults.append(Fault("unknown_uom", text, f"{place}/unit"))
         return product_class, factor
 
     def _transaction(self, tx: Transaction, today: date) -> tuple[list[Fault], Enrichment]:

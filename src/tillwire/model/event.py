@@ -20,6 +20,8 @@ Message = (
     | till.DayOpened
     | till.DayClosed
     | stock.StockMovement
+    | stock.StockLevel
+    | stock.Fulfilment
     | master.MasterRecord
 )
 
@@ -29,6 +31,8 @@ TILL_CLOSED = "tillwire.till.closed.v1"
 DAY_OPENED = "tillwire.day.opened.v1"
 DAY_CLOSED = "tillwire.day.closed.v1"
 STOCK_MOVEMENT = "tillwire.stock.movement.v1"
+STOCK_LEVEL = "tillwire.stock.level.v1"
+FULFILMENT = "tillwire.fulfilment.v1"
 MASTER_STORE = "tillwire.master.store.v1"
 MASTER_PRODUCT = "tillwire.master.product.v1"
 MASTER_TAX_CODE = "tillwire.master.tax-code.v1"
@@ -41,6 +45,8 @@ MESSAGES: dict[str, type[Any]] = {
     DAY_OPENED: till.DayOpened,
     DAY_CLOSED: till.DayClosed,
     STOCK_MOVEMENT: stock.StockMovement,
+    STOCK_LEVEL: stock.StockLevel,
+    FULFILMENT: stock.Fulfilment,
     MASTER_STORE: master.StoreRecord,
     MASTER_PRODUCT: master.ProductRecord,
     MASTER_TAX_CODE: master.TaxCodeRecord,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from tillwire.model.fields import Code, Identifier, Quantity, Text, Timestamp
+from tillwire.model.fields import Code, Identifier, Quantity, Sequence, Text, Timestamp
 
 
 class MovementReason(StrEnum):
@@ -47,3 +47,54 @@ class StockMovement(Struct, frozen=True, kw_only=True, gc=False):
     def key(self) -> str:
         """store/movement/document."""
         return f"{self.store}/movement/{self.document}"
+
+
+class StockLevel(Struct, frozen=True, kw_only=True, gc=False):
+    """What a system says lies in a location: a state as of a moment, not a movement. A later revision supersedes it."""
+
+    store: Identifier
+    business_date: date
+    """The store's trading day of ``at``."""
+    sku: Code
+    quantity: Quantity
+    unit: Code = "EA"
+    at: Timestamp
+    """The moment the level is as of, which is not the moment it was sent."""
+    revision: Sequence
+    """Rises with each change at its source; an older one never overwrites a newer one."""
+
+    @property
+    def key(self) -> str:
+        """store/level/sku@revision."""
+        return f"{self.store}/level/{self.sku}@{self.revision}"
+
+
+class FulfilmentState(StrEnum):
+    """How far a fulfilment has come."""
+
+    OPEN = "open"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Fulfilment(Struct, frozen=True, kw_only=True, gc=False):
+    """Goods of an order that leave a location for the customer, under one document of the source."""
+
+    store: Identifier
+    business_date: date
+    document: Identifier
+    order: Text
+    """The order's number or id, as the transaction that sold it names it."""
+    state: FulfilmentState
+    revision: Sequence
+    lines: Annotated[tuple[MovementLine, ...], Meta(max_length=20_000)] = ()
+    carrier: Text | None = None
+    tracking: Text | None = None
+    at: Timestamp | None = None
+
+    @property
+    def key(self) -> str:
+        """store/fulfilment/document@revision."""
+        return f"{self.store}/fulfilment/{self.document}@{self.revision}"

@@ -57,6 +57,28 @@ class LineKind(StrEnum):
     CHARGE = "charge"
 
 
+class Disposition(StrEnum):
+    """What becomes of goods that came back."""
+
+    RESELL = "resell"
+    DAMAGED = "damaged"
+    VENDOR = "vendor"
+
+
+class Original(Struct, frozen=True, gc=False):
+    """The business key of the transaction that is returned, exchanged or voided."""
+
+    store: Identifier
+    register: Identifier
+    business_date: date
+    sequence: Sequence
+
+    @property
+    def key(self) -> str:
+        """The business key as text: store/register/business date/sequence."""
+        return f"{self.store}/{self.register}/{iso_text(self.business_date)}/{self.sequence}"
+
+
 class Discount(Struct, frozen=True, gc=False):
     """Money taken off a line: positive lowers the amount of a sale line, negative that of a returned one."""
 
@@ -94,6 +116,19 @@ class Line(Struct, frozen=True, gc=False):
     """The number of the gift card sold, of the deposit, and the like."""
     voided: bool = False
     """Voided before the transaction ended: shown, without any effect."""
+    discount: Amount | None = None
+    """The line's own total of its discounts, where the source gives one beside its parts."""
+    tax: Amount | None = None
+    """The line's own total of its taxes, where the source gives one beside its parts."""
+    tax_included: bool | None = None
+    """Where the source says it per line; none: as the transaction."""
+    tax_exempt: bool = False
+    tax_group: Code | None = None
+    original: Original | None = None
+    """The transaction that sold what this line takes back, where lines of one transaction have several."""
+    disposition: Disposition | None = None
+    moves_stock: bool = True
+    """False where the goods stay where they are: a refund of what the customer keeps, or of what was never shipped."""
 
 
 class Tender(Struct, frozen=True, gc=False):
@@ -109,13 +144,13 @@ class Tender(Struct, frozen=True, gc=False):
     voided: bool = False
 
 
-class Original(Struct, frozen=True, gc=False):
-    """The business key of the transaction that is returned, exchanged or voided."""
+class Loyalty(Struct, frozen=True, gc=False):
+    """Points of one loyalty account. ``account`` is a pseudonym."""
 
-    store: Identifier
-    register: Identifier
-    business_date: date
-    sequence: Sequence
+    account: Text
+    program: Text = ""
+    earned: Quantity = ZERO
+    redeemed: Quantity = ZERO
 
 
 class Transaction(Struct, frozen=True, kw_only=True, gc=False):
@@ -144,8 +179,29 @@ class Transaction(Struct, frozen=True, kw_only=True, gc=False):
     """A pseudonym, never a name or a card number."""
     receipt: Text | None = None
     original: Original | None = None
+    version: Annotated[int, Meta(ge=1, le=10**9)] = 1
+    """Above one: a correction, which takes the place of every earlier version."""
+    net: Amount | None = None
+    """The header's own sum of its lines, before taxes that are not in the prices."""
+    item_count: Quantity | None = None
+    """The header's own count of items: the quantities of its item lines, each piece of a weighed line as one."""
+    tax_exempt: Text | None = None
+    """The certificate or reason, where the customer owes no tax."""
+    channel: Code | None = None
+    """Where it was sold: pos, ecommerce, marketplace and so on."""
+    order: Text | None = None
+    """The order it fulfils or is, by which two systems that report one sale are found out."""
+    presentment: Money | None = None
+    """The total as the customer saw it, where that was in another currency than the ledger's."""
+    loyalty: Annotated[tuple[Loyalty, ...], Meta(max_length=100)] = ()
+
+    @property
+    def base_key(self) -> str:
+        """The business key that all versions share, as text: store/register/business date/sequence."""
+        return f"{self.store}/{self.register}/{iso_text(self.business_date)}/{self.sequence}"
 
     @property
     def key(self) -> str:
-        """The business key as text: store/register/business date/sequence."""
-        return f"{self.store}/{self.register}/{iso_text(self.business_date)}/{self.sequence}"
+        """The business key as text: store/register/business date/sequence, from version 2 on with @version."""
+        key = f"{self.store}/{self.register}/{iso_text(self.business_date)}/{self.sequence}"
+        return key if self.version == 1 else f"{key}@{self.version}"
