@@ -60,7 +60,7 @@ AttributeText = Annotated[str, Meta(min_length=1, max_length=256)]
 """Printable; checked at the door."""
 
 
-class Envelope(Struct, frozen=True, kw_only=True, gc=False):
+class Envelope(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The context attributes of CloudEvents 1.0. Extension attributes that are not named here stay in the raw bytes."""
 
     specversion: Literal["1.0"]
@@ -84,6 +84,7 @@ def _event_struct(event_type: str, message: type[Any], envelope: type = Envelope
         frozen=True,
         kw_only=True,
         gc=False,
+        omit_defaults=True,
         tag_field="type",
         tag=event_type,
     )
@@ -95,7 +96,7 @@ EVENTS: dict[str, type[Any]] = {name: _event_struct(name, message) for name, mes
 EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(EVENTS.values())])  # noqa: UP007
 
 
-class _Bare(Struct, frozen=True, kw_only=True, gc=False):
+class _Bare(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """No context attributes: for who needs the message only."""
 
 

@@ -23,7 +23,7 @@ class MovementReason(StrEnum):
     COUNT = "count"
 
 
-class MovementLine(Struct, frozen=True, gc=False):
+class MovementLine(Struct, frozen=True, gc=False, omit_defaults=True):
     """One item of a movement: positive into the location, negative out of it."""
 
     sku: Code
@@ -31,7 +31,7 @@ class MovementLine(Struct, frozen=True, gc=False):
     unit: Code = "EA"
 
 
-class StockMovement(Struct, frozen=True, kw_only=True, gc=False):
+class StockMovement(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Goods into or out of one location, under one document of the source."""
 
     store: Identifier
@@ -49,7 +49,7 @@ class StockMovement(Struct, frozen=True, kw_only=True, gc=False):
         return f"{self.store}/movement/{self.document}"
 
 
-class StockLevel(Struct, frozen=True, kw_only=True, gc=False):
+class StockLevel(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What a system says lies in a location: a state as of a moment, not a movement. A later revision supersedes it."""
 
     store: Identifier
@@ -79,7 +79,7 @@ class FulfilmentState(StrEnum):
     FAILED = "failed"
 
 
-class Fulfilment(Struct, frozen=True, kw_only=True, gc=False):
+class Fulfilment(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Goods of an order that leave a location for the customer, under one document of the source."""
 
     store: Identifier

@@ -11,7 +11,7 @@ from tillwire.model.fields import Amount, Code, Count, Currency, Identifier, Seq
 from tillwire.model.money import ZERO
 
 
-class ControlTotals(Struct, frozen=True, kw_only=True, gc=False):
+class ControlTotals(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What the source says it sold, in the event's currency: transactions that sell (sale, return, exchange,
     post-void) counted, and their totals added. The sequence numbers span those of every kind.
     """
@@ -22,7 +22,7 @@ class ControlTotals(Struct, frozen=True, kw_only=True, gc=False):
     last_sequence: Sequence | None = None
 
 
-class TenderCount(Struct, frozen=True, kw_only=True, gc=False):
+class TenderCount(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One tender type at till close: what should be there and what was counted."""
 
     type: Code
@@ -30,7 +30,7 @@ class TenderCount(Struct, frozen=True, kw_only=True, gc=False):
     counted: Amount
 
 
-class TillOpened(Struct, frozen=True, kw_only=True, gc=False):
+class TillOpened(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A register's till is opened with a float of cash."""
 
     store: Identifier
@@ -48,7 +48,7 @@ class TillOpened(Struct, frozen=True, kw_only=True, gc=False):
         return f"{self.store}/{self.register}/{self.business_date}/till-open/{self.shift}"
 
 
-class TillClosed(Struct, frozen=True, kw_only=True, gc=False):
+class TillClosed(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A register's till is closed: control totals, and per tender counted against calculated (over/short)."""
 
     store: Identifier
@@ -67,7 +67,7 @@ class TillClosed(Struct, frozen=True, kw_only=True, gc=False):
         return f"{self.store}/{self.register}/{self.business_date}/till-close/{self.shift}"
 
 
-class DayOpened(Struct, frozen=True, kw_only=True, gc=False):
+class DayOpened(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A store begins a business date."""
 
     store: Identifier
@@ -80,7 +80,7 @@ class DayOpened(Struct, frozen=True, kw_only=True, gc=False):
         return f"{self.store}/{self.business_date}/day-open"
 
 
-class DayClosed(Struct, frozen=True, kw_only=True, gc=False):
+class DayClosed(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A store ends a business date, with the control totals of the whole store."""
 
     store: Identifier

@@ -65,7 +65,7 @@ class Disposition(StrEnum):
     VENDOR = "vendor"
 
 
-class Original(Struct, frozen=True, gc=False):
+class Original(Struct, frozen=True, gc=False, omit_defaults=True):
     """The business key of the transaction that is returned, exchanged or voided."""
 
     store: Identifier
@@ -79,7 +79,7 @@ class Original(Struct, frozen=True, gc=False):
         return f"{self.store}/{self.register}/{iso_text(self.business_date)}/{self.sequence}"
 
 
-class Discount(Struct, frozen=True, gc=False):
+class Discount(Struct, frozen=True, gc=False, omit_defaults=True):
     """Money taken off a line: positive lowers the amount of a sale line, negative that of a returned one."""
 
     amount: Amount
@@ -87,7 +87,7 @@ class Discount(Struct, frozen=True, gc=False):
     promotion: Text | None = None
 
 
-class Tax(Struct, frozen=True, gc=False):
+class Tax(Struct, frozen=True, gc=False, omit_defaults=True):
     """One tax on a line, as the source computed it."""
 
     code: Code
@@ -98,7 +98,7 @@ class Tax(Struct, frozen=True, gc=False):
     jurisdiction: Text | None = None
 
 
-class Line(Struct, frozen=True, gc=False):
+class Line(Struct, frozen=True, gc=False, omit_defaults=True):
     """One line. ``amount`` is quantity x unit_price - discounts as the source computed it, in minor units."""
 
     sku: Code
@@ -131,7 +131,7 @@ class Line(Struct, frozen=True, gc=False):
     """False where the goods stay where they are: a refund of what the customer keeps, or of what was never shipped."""
 
 
-class Tender(Struct, frozen=True, gc=False):
+class Tender(Struct, frozen=True, gc=False, omit_defaults=True):
     """A means of payment. Positive from the customer; change and refunds negative. Change is negative cash."""
 
     type: Code
@@ -144,7 +144,7 @@ class Tender(Struct, frozen=True, gc=False):
     voided: bool = False
 
 
-class Loyalty(Struct, frozen=True, gc=False):
+class Loyalty(Struct, frozen=True, gc=False, omit_defaults=True):
     """Points of one loyalty account. ``account`` is a pseudonym."""
 
     account: Text
@@ -153,7 +153,7 @@ class Loyalty(Struct, frozen=True, gc=False):
     redeemed: Quantity = ZERO
 
 
-class Transaction(Struct, frozen=True, kw_only=True, gc=False):
+class Transaction(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One transaction of a register. Business key: store, register, business date and sequence (ARTS)."""
 
     store: Identifier
