@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
 from tillwire.config import Rules, Settings
+from tillwire.connectors import registry
 from tillwire.connectors.erp import CallWatch, ErpConnector
 from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
@@ -45,13 +46,24 @@ def account_book(settings: Settings) -> AccountBook:
 
 def erp_connector(settings: Settings, *, watch: CallWatch | None = None) -> ErpConnector:
     """The connector of the configured ERP. Raises ``ConfigurationError`` if none is configured."""
-    if settings.erp.kind == "tryton":
-        from tillwire.connectors.tryton.connector import TrytonConnector
-        from tillwire.connectors.tryton.settings import TrytonSettings
+    if settings.erp.kind == "none":
+        raise ConfigurationError("no ERP is configured: set erp.kind and its section")
+    connector: ErpConnector = registry.spec_of(settings.erp.kind).configure(settings.erp.settings, of="erp.settings")
+    if watch is not None:
+        connector.watched_by(watch)
+    return connector
 
-        try:
-            own = msgspec.convert(settings.erp.settings, TrytonSettings, strict=False)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"erp.settings: {error}") from error
-        return TrytonConnector(own, watch=watch)
-    raise ConfigurationError("no ERP is configured: set erp.kind and its section")
+
+def inbound_connectors(settings: Settings) -> dict[str, Any]:
+    """The connector of every connection that is enabled, by the connection's name.
+
+    Raises ``ConfigurationError`` that names the connection and the setting.
+    """
+    found: dict[str, Any] = {}
+    for connection in settings.connections:
+        if connection.enabled:
+            spec = registry.spec_of(connection.connector)
+            if spec.roles == ("erp",):
+                raise ConfigurationError(f"connections.{connection.name}: {spec.name} is an ERP: it belongs in [erp]")
+            found[connection.name] = spec.configure(connection.settings, of=f"connections.{connection.name}")
+    return found

@@ -118,6 +118,21 @@ class Erp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     settings: dict[str, Any] = {}
 
 
+class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A system that data comes from in its own words, by one of the connectors. As many as there are systems."""
+
+    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,39}$")]
+    """Yours to choose; part of its address `/v1/connections/NAME` and of its events' source `urn:connection:NAME`."""
+    connector: str
+    """One of those that ``tillwire connections`` lists."""
+    settings: dict[str, Any] = {}
+    """The connector's own; its reference says which there are. Secrets belong into the environment:
+    ``TILLWIRE_CONNECTION_NAME_SETTING``, in capitals, with ``_`` for ``-``."""
+    inbox: str = ""
+    """A folder that is watched for files; empty: none."""
+    enabled: bool = True
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -131,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     relay: Relay = Relay()
     posting: Posting = Posting()
     erp: Erp = Erp()
+    connections: tuple[Connection, ...] = ()
 
 
 def _overrides(environment: Mapping[str, str], kind: type, prefix: str) -> dict[str, Any]:
@@ -178,13 +194,14 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
             content = tomllib.loads(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
-    _refuse_unknown(environment)
     try:
         settings = msgspec.convert(
             _merge(content, _overrides(environment, Settings, "TILLWIRE")), Settings, strict=False
         )
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{path or 'environment'}: {error}") from error
+    _refuse_unknown(environment, settings)
+    settings = _with_secrets(settings, environment)
     check(settings)
     return settings
 
@@ -203,11 +220,28 @@ def _names(kind: type, prefix: str) -> set[str]:
     return found
 
 
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
+def _prefix(connection: Connection) -> str:
+    return f"TILLWIRE_CONNECTION_{connection.name.upper().replace('-', '_')}_"
+
+
+def _with_secrets(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    """Connections with the settings that the environment gives them."""
+    connections = []
+    for connection in settings.connections:
+        prefix = _prefix(connection)
+        given = {
+            name.removeprefix(prefix).lower(): environment[name] for name in environment if name.startswith(prefix)
+        }
+        connections.append(msgspec.structs.replace(connection, settings={**connection.settings, **given}))
+    return msgspec.structs.replace(settings, connections=tuple(connections))
+
+
+def _refuse_unknown(environment: Mapping[str, str], settings: Settings) -> None:
     """Raises ``ConfigurationError`` for a variable that looks like a setting and is none."""
     known = _names(Settings, "TILLWIRE") | _OTHER_VARIABLES
+    prefixes = ("TILLWIRE_ERP_SETTINGS_", *(_prefix(connection) for connection in settings.connections))
     for name in environment:
-        if name.startswith("TILLWIRE_") and name not in known and not name.startswith("TILLWIRE_ERP_SETTINGS_"):
+        if name.startswith("TILLWIRE_") and name not in known and not name.startswith(prefixes):
             raise ConfigurationError(f"environment: {name} is no setting; docs/reference/configuration.md lists them")
 
 
@@ -234,5 +268,9 @@ def check(settings: Settings) -> None:
     for name in ("stream", "subject_prefix"):
         if not getattr(settings.relay, name).replace("_", "").replace("-", "").isalnum():
             raise ConfigurationError(f"relay.{name} may have letters, digits, - and _ only")
+    names = [connection.name for connection in settings.connections]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"connections: {', '.join(twice)} is there more than once: names are unique")
     if not settings.posting.accounts:
         raise ConfigurationError("posting.accounts is empty: every component would go to suspense")

@@ -13,6 +13,9 @@ FAULT_POINTS = frozenset(
     {
         "intake.before_commit",
         "intake.after_commit",
+        "foreign.after_receive",
+        "normalise.before_commit",
+        "pull.after_delivery",
         "worker.after_claim",
         "worker.between_copies",
         "worker.before_commit",

@@ -89,6 +89,8 @@ class Hub:
         children.append(self._ours("api", "serve", ready=self._api_answers))
         workers = settings.work.processes
         children += [self._ours(f"worker-{number}", "work", nice=_RECORDING) for number in range(1, workers + 1)]
+        if any(connection.enabled for connection in settings.connections):
+            children.append(self._ours("connect", "connect", nice=_RECORDING))
         children.append(self._ours("relay", "relay", nice=_FOLLOWING))
         children.append(self._ours("dispatch", "dispatch", nice=_FOLLOWING))
         return children

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import psycopg
 import structlog
@@ -20,9 +21,12 @@ from granian.server.embed import Server
 from tillwire import bootstrap
 from tillwire.collector import quiet_garbage_collector
 from tillwire.config import Settings
+from tillwire.connectors.inbound import Delivery, PullConnector
 from tillwire.database.migrate import migrate
-from tillwire.errors import ConfigurationError, TransientError
+from tillwire.errors import AuthenticationError, ConfigurationError, RejectedError, TransientError
 from tillwire.events import follow, relay
+from tillwire.intake import foreign
+from tillwire.intake.normalise import Normaliser
 from tillwire.intake.worker import Worker
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher
@@ -31,6 +35,12 @@ from tillwire.posting.watch import ErpWatch
 _log = structlog.get_logger(__name__)
 
 RECONNECT_S = 0.5
+
+PULL_AGAIN_S = 15.0
+"""How long to wait after a fetch that failed, where the other system does not say."""
+
+PULL_LANE = 0x7111_0004
+"""Key space of the advisory locks under which systems are fetched from."""
 
 
 class Stop:
@@ -105,6 +115,56 @@ def work(settings: Settings, stop: Stop) -> None:
         return worker.work_once
 
     _for_ever(settings, stop, settings.work.idle_ms / 1000, make, _POINT_LOOKUPS)
+
+
+def connect_systems(settings: Settings, stop: Stop) -> None:
+    """Read what other systems sent, and fetch from those that are to be asked, until asked to stop."""
+    connectors = bootstrap.inbound_connectors(settings)
+    threads = [
+        threading.Thread(target=_pull_for_ever, args=(settings, stop, name, connector), name=f"pull-{name}")
+        for name, connector in connectors.items()
+        if hasattr(connector, "pull")
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        _for_ever(settings, stop, 0.05, lambda connection: Normaliser(connection, connectors).normalise_once)
+    finally:
+        for thread in threads:
+            thread.join()
+
+
+def _pull_for_ever(settings: Settings, stop: Stop, name: str, connector: PullConnector) -> None:
+    """Fetch from one system, at the pace its connector asks for; one process does so at a time."""
+
+    def make(connection: psycopg.Connection) -> Callable[[], int]:
+        def step() -> int:
+            row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (PULL_LANE, name)).fetchone()
+            if row is None or not row[0]:
+                stop.wait(RECONNECT_S)
+                return 0
+            state = foreign.state_of(connection, name)
+
+            def deliver(deliveries: Sequence[Delivery], after: Mapping[str, Any]) -> None:
+                foreign.deliver(connection, name, deliveries, after)
+
+            try:
+                wait_s = connector.pull(state, deliver)
+            except (TransientError, AuthenticationError, ConfigurationError, RejectedError) as error:
+                _log.warning("pull_failed", connection=name, error=str(error))
+                foreign.note_error(connection, name, str(error))
+                wait_s = getattr(error, "retry_after_s", None) or PULL_AGAIN_S
+            finally:
+                connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (PULL_LANE, name))
+            stop.wait(wait_s)
+            return 1
+
+        return step
+
+    try:
+        _for_ever(settings, stop, RECONNECT_S, make)
+    finally:
+        connector.close()
 
 
 def dispatch(settings: Settings, stop: Stop) -> None:

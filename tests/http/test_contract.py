@@ -52,6 +52,8 @@ def contract(api: Api) -> OpenApiSchema:
 
 OPERATIONS = [
     ("/v1/events", "POST"),
+    ("/v1/connections", "GET"),
+    ("/v1/connections/{name}", "POST"),
     ("/v1/exceptions", "GET"),
     ("/v1/reconciliation", "GET"),
     ("/v1/trace/{key}", "GET"),

@@ -18,7 +18,8 @@ from driving import accept, exception_codes, prepared, rows, scalar, submit
 from tillwire.errors import TransientError
 from tillwire.events import frames
 from tillwire.intake import group_commit
-from tillwire.intake.group_commit import ACCEPTED, CONFLICT, DUPLICATE, GroupCommit
+from tillwire.intake.group_commit import GroupCommit
+from tillwire.intake.grouping import ACCEPTED, CONFLICT, DUPLICATE
 
 T = TypeVar("T")
 

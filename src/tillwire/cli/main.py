@@ -16,7 +16,7 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
-from tillwire.cli import clients, exceptions, journals
+from tillwire.cli import clients, connections, exceptions, journals
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, settings_of
 from tillwire.errors import ConfigurationError, TillwireError
 
@@ -26,6 +26,8 @@ app = cyclopts.App(
     help="A self-hosted retail integration hub: every sale accepted durably, recorded once, posted once, and proven.",
 )
 app.command(clients.app)
+app.command(connections.app)
+app.command(connections.try_, name="try")
 app.command(exceptions.app)
 app.command(journals.app)
 
@@ -89,6 +91,15 @@ def work() -> None:
     runners.work(_configured(), runners.Stop().listen())
 
 
+@app.command(name="connect")
+def connect_systems() -> None:
+    """Run what speaks to other systems alone: it reads what they sent, and fetches from those that are asked."""
+    from tillwire import runners
+
+    logs.configure("connect")
+    runners.connect_systems(_configured(), runners.Stop().listen())
+
+
 @app.command
 def relay(
     *,
@@ -144,6 +155,7 @@ def check() -> None:
     config.check(settings)
     if settings.erp.kind != "none":
         bootstrap.erp_connector(settings).close()  # its settings are the connector's own to judge
+    bootstrap.inbound_connectors(settings)
     open_components = unmapped(settings.posting.accounts)
     for component in open_components:
         console.print(f"[yellow]warning[/] posting.accounts: component {component!r} has no rule for every code")

@@ -97,6 +97,10 @@ class ErpConnector(Protocol):
 
     name: str
 
+    def watched_by(self, watch: CallWatch) -> None:
+        """Tell ``watch`` of every call from now on."""
+        ...
+
     def post(self, journals: Sequence[Journal]) -> list[PostingOutcome]:
         """Create and post the journals, in as few calls as the ERP allows; one outcome per journal, in order.
 

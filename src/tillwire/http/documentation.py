@@ -12,6 +12,7 @@ import msgspec
 from litestar import MediaType, Request, Response, get
 
 from tillwire.exceptions.queue import ExceptionRow
+from tillwire.http.connections import ConnectionStatus, Receipt
 from tillwire.http.events import PATH
 from tillwire.model.event import MESSAGES
 from tillwire.model.schema import envelope_schema, message_schema
@@ -120,7 +121,27 @@ _ACCEPT = (
 )
 
 
+_DELIVER = "/v1/connections/{name}"
+
+
+def _describe_deliver(described: dict[str, Any]) -> None:
+    """Bodies of other systems: whatever the connection's connector reads."""
+    operation = described["paths"][_DELIVER]["post"]
+    operation["requestBody"] = {
+        "required": True,
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
+    }
+    receipt = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}}}
+    operation["responses"] |= {
+        "200": {"description": "duplicate: on disk already", **receipt},
+        "202": {"description": "accepted: on disk, to be read by the connection's connector", **receipt},
+        "413": _problem_response("body over the limit"),
+        "422": _problem_response("the connector cannot read it; nothing of it is kept"),
+    }
+
+
 _RESULTS: dict[str, Any] = {
+    "/v1/connections": list[ConnectionStatus],
     "/v1/reconciliation": Report,
     "/v1/trace/{key}": list[Trace],
     "/v1/exceptions": list[ExceptionRow],
@@ -166,6 +187,8 @@ def document(app: Any) -> dict[str, Any]:
         **{status: _problem_response(text) for status, text in _EVENT_PROBLEMS.items()},
     }
     _describe_results(described)
+    components["schemas"]["Receipt"] = msgspec.json.schema(Receipt)["$defs"]["Receipt"]
+    _describe_deliver(described)
     for path, operations in described["paths"].items():
         for operation in operations.values():
             if "{" in path:

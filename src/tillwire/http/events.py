@@ -16,7 +16,7 @@ from tillwire.errors import TransientError
 from tillwire.http.node import Node
 from tillwire.http.problem import PROBLEM_JSON, Problem, problem
 from tillwire.intake.door import BodyRefused, Prepared, Refusal, read_batch, read_one
-from tillwire.intake.group_commit import ACCEPTED, CONFLICT, DUPLICATE
+from tillwire.intake.grouping import ACCEPTED, CONFLICT, DUPLICATE
 
 PATH = "/v1/events"
 ONE = "application/cloudevents+json"

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from tillwire import clock
+from tillwire import bootstrap, clock
 from tillwire.config import Settings
 from tillwire.database import sql
 from tillwire.database.migrate import migrate
@@ -39,6 +39,7 @@ class Node:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.connectors = bootstrap.inbound_connectors(settings)
         self.group_commit = GroupCommit(settings.database_url)
         self.pool = AsyncConnectionPool(settings.database_url, min_size=1, max_size=4, open=False, **_POOL)
         self._readers = ConnectionPool(settings.database_url, min_size=0, max_size=4, open=False, **_POOL)

@@ -6,27 +6,18 @@ An answer is given only after the commit that holds its event. While one group i
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import msgspec
 import psycopg
 import structlog
 
 from tillwire.database import sql
-from tillwire.database.arrays import number_array, text_array
 from tillwire.errors import TransientError
 from tillwire.events import frames
-from tillwire.exceptions.codes import owner_of
 from tillwire.faultpoints import passing
 from tillwire.intake.door import Prepared
-from tillwire.model.event import EVENT_DECODER, type_of
-from tillwire.model.transaction import Transaction
-
-ACCEPTED = "accepted"
-DUPLICATE = "duplicate"
-CONFLICT = "conflict"
+from tillwire.intake.grouping import Group, conflict_row
 
 _sql = sql.load("tillwire.intake", "intake.sql")
 _log = structlog.get_logger(__name__)
@@ -48,34 +39,6 @@ class _Request:
 
 class _Alone(_Request):
     """A request that shares no transaction, because one that it shared failed."""
-
-
-@dataclass(slots=True)
-class _Group:
-    """What one transaction writes: each key once, later occurrences beside it."""
-
-    events: list[Prepared] = field(default_factory=list)
-    statuses: list[str] = field(default_factory=list)
-    first: dict[tuple[str, str], int] = field(default_factory=dict)
-    repeats: list[int] = field(default_factory=list)
-
-    def add(self, event: Prepared) -> None:
-        ordinal = len(self.events)
-        self.events.append(event)
-        self.statuses.append(ACCEPTED)
-        if self.first.setdefault((event.key, event.source), ordinal) != ordinal:
-            self.repeats.append(ordinal)
-
-    def parameters(self) -> dict[str, object]:
-        events = self.events
-        ordinals = list(self.first.values())
-        return {
-            "body": frames.pack([event.raw for event in events]),
-            "keys": text_array([events[i].key for i in ordinals]),
-            "sources": text_array([events[i].source for i in ordinals]),
-            "ordinals": number_array(ordinals),
-            "partitions": number_array([events[i].partition for i in ordinals]),
-        }
 
 
 class GroupCommit:
@@ -172,7 +135,7 @@ class GroupCommit:
                 await connection.close()
 
     async def _write(self, connection: psycopg.AsyncConnection, requests: list[_Request]) -> None:
-        group = _Group()
+        group = Group()
         for request in requests:
             for event in request.events:
                 group.add(event)
@@ -181,8 +144,7 @@ class GroupCommit:
         passing("intake.after_commit")
         row = await cursor.fetchone()
         assert row is not None
-        fresh = set(row[0])
-        doubtful = [i for i in group.first.values() if i not in fresh] + group.repeats
+        doubtful = group.doubtful(row[0])
         self._answer(requests, group, set(doubtful))
         if doubtful:
             async with connection.transaction():
@@ -190,7 +152,7 @@ class GroupCommit:
             self._answer(requests, group, set())
 
     @staticmethod
-    def _answer(requests: list[_Request], group: _Group, doubtful: set[int]) -> None:
+    def _answer(requests: list[_Request], group: Group, doubtful: set[int]) -> None:
         """Answer the requests none of whose events is in doubt; what is in doubt must not keep them waiting."""
         start = 0
         for request in requests:
@@ -199,67 +161,17 @@ class GroupCommit:
                 request.answer.set_result(group.statuses[start:end])
             start = end
 
-    async def _judge(self, connection: psycopg.AsyncConnection, group: _Group, doubtful: list[int]) -> None:
-        """Tell duplicates from conflicts among events whose key was there already, by what is stored under it."""
-        keys = list({(group.events[i].key, group.events[i].source) for i in doubtful})
-        parameters = {
-            "keys": text_array([key for key, _ in keys]),
-            "sources": text_array([source for _, source in keys]),
-        }
-        cursor = await connection.execute(_sql.known, parameters)
-        known = {(key, source): (stored_in, ordinal) async for key, source, stored_in, ordinal in cursor}
-        by_group: dict[int, list[tuple[int, int]]] = {}
-        for i in doubtful:
-            stored_in, ordinal = known[(group.events[i].key, group.events[i].source)]
-            by_group.setdefault(stored_in, []).append((i, ordinal))
+    async def _judge(self, connection: psycopg.AsyncConnection, group: Group, doubtful: list[int]) -> None:
+        """Tell duplicates from conflicts among events whose key was there already; raise those in conflict."""
+        cursor = await connection.execute(_sql.known, group.keys_of(doubtful))
+        by_group = group.by_stored_group(doubtful, await cursor.fetchall())
         cursor = await connection.execute(_sql.group_bodies, (list(by_group),), binary=True)
         async for stored_in, body in cursor:  # unpacked one at a time: a resent day lies in hundreds of groups
-            pieces = frames.unpack(body)
-            for i, ordinal in by_group[stored_in]:
-                group.statuses[i] = DUPLICATE if _same(group.events[i].raw, pieces[ordinal]) else CONFLICT
-        conflicts = [i for i in doubtful if group.statuses[i] == CONFLICT]
-        if conflicts:
-            await self._raise(connection, [group.events[i] for i in conflicts])
-
-    async def _raise(self, connection: psycopg.AsyncConnection, events: list[Prepared]) -> None:
-        """Keep the raw bytes of events in conflict, and raise an exception for each."""
-        # In one order for all groups, so that two that raise the same conflicts wait for each other and never deadlock.
-        events = sorted(events, key=lambda event: (event.key, event.source, event.raw))
-        cursor = await connection.execute(_sql.store_group, {"body": frames.pack([event.raw for event in events])})
-        row = await cursor.fetchone()
-        assert row is not None
-        for ordinal, event in enumerate(events):
-            await connection.execute(_sql.raise_conflict, _conflict(event, row[0], ordinal))
-
-
-def _same(raw: bytes, stored: bytes) -> bool:
-    """True if two events say the same, if need be in other words (spaces, order of fields, "1.0" for "1.00")."""
-    if raw == stored:
-        return True
-    one, other = EVENT_DECODER.decode(raw), EVENT_DECODER.decode(stored)
-    return type_of(one) == type_of(other) and bool(one.data == other.data)
-
-
-def _conflict(event: Prepared, group_id: int, ordinal: int) -> dict[str, object]:
-    message = "the same key came again with other content; the first stays recorded, this one has no effect"
-    content = EVENT_DECODER.decode(event.raw).data
-    transaction = content if isinstance(content, Transaction) else None
-    fault = {"code": "duplicate_conflict", "message": message, "pointer": ""}
-    return {
-        "code": "duplicate_conflict",
-        "owner": owner_of("duplicate_conflict"),
-        "message": message,
-        "faults": msgspec.json.encode([fault]).decode(),
-        "event_type": event.type,
-        "source": event.source,
-        "key": event.key,
-        "store": event.store,
-        "register": getattr(content, "register", None),
-        "business_date": event.business_date,
-        "kind": transaction.kind.value if transaction else None,
-        "amount": transaction.total if transaction else None,
-        "currency": transaction.currency if transaction else None,
-        "group_id": group_id,
-        "ordinal": ordinal,
-        "digest": hashlib.sha256(event.raw).digest(),
-    }
+            group.judge(body, by_group[stored_in])
+        events = group.conflicts(doubtful)
+        if events:
+            cursor = await connection.execute(_sql.store_group, {"body": frames.pack([event.raw for event in events])})
+            row = await cursor.fetchone()
+            assert row is not None
+            for ordinal, event in enumerate(events):
+                await connection.execute(_sql.raise_conflict, conflict_row(event, row[0], ordinal))

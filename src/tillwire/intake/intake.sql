@@ -20,7 +20,7 @@ WITH this AS (
     JOIN unnest(%(ordinals)s::int4[], %(partitions)s::int2[]) AS p (ordinal, partition) USING (ordinal)
     GROUP BY p.partition, f.group_id
 )
-SELECT coalesce(array_agg(ordinal), '{}') FROM fresh
+SELECT coalesce(array_agg(ordinal), '{}'), (SELECT group_id FROM this) FROM fresh
 
 -- name: store_group
 INSERT INTO intake_group (body) VALUES (%(body)b) RETURNING group_id

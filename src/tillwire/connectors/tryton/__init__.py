@@ -6,7 +6,18 @@
 from __future__ import annotations
 
 from tillwire.connectors.erp import DuplicatePostingError
+from tillwire.connectors.spec import Spec
 from tillwire.connectors.tryton.connector import TrytonConnector
 from tillwire.connectors.tryton.settings import TrytonSettings
 
-__all__ = ["DuplicatePostingError", "TrytonConnector", "TrytonSettings"]
+SPEC = Spec(
+    name="tryton",
+    title="Tryton",
+    about="Posts journals to ``account.move`` over JSON-RPC, and reads them back.",
+    contract="Tryton 8.2, JSON-RPC",
+    roles=("erp",),
+    settings=TrytonSettings,
+    make=TrytonConnector,
+)
+
+__all__ = ["SPEC", "DuplicatePostingError", "TrytonConnector", "TrytonSettings"]

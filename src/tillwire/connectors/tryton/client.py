@@ -41,7 +41,7 @@ class TrytonClient:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         """``watch`` is told of every request; ``transport`` stands in for the network, for tests."""
-        self._watch = watch or Unwatched()
+        self.watch = watch or Unwatched()
         self.settings = settings
         self.context: dict[str, object] = {}
         """Sent with every call, such as ``{"company": 1}``."""
@@ -130,13 +130,13 @@ class TrytonClient:
         return self._send(method, [*parameters, self.context], writes=writes)
 
     def _send(self, method: str, parameters: Sequence[object], *, writes: bool) -> Any:
-        self._watch.before_call()
+        self.watch.before_call()
         try:
             return self._exchange(method, parameters, writes=writes)
         except TillwireError as error:
             kind = failure_kind(error)
             if kind is not None:
-                self._watch.failed(kind, str(error))
+                self.watch.failed(kind, str(error))
             raise
 
     def _exchange(self, method: str, parameters: Sequence[object], *, writes: bool) -> Any:

@@ -76,6 +76,10 @@ class TrytonConnector:
         self.client = TrytonClient(settings, watch=watch)
         self._company: Company | None = None
 
+    def watched_by(self, watch: CallWatch) -> None:
+        """Tell ``watch`` of every call from now on."""
+        self.client.watch = watch
+
     def post(self, journals: Sequence[Journal]) -> list[PostingOutcome]:
         """Create and post the journals, amounts in the company's currency; one outcome per journal, in order.
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from tillwire.connectors.spec import Secret
+
 
 class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to reach one company's books in one Tryton database.
@@ -17,7 +19,7 @@ class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Where the ERP answers, such as ``https://erp.example.com``; without the database's name."""
     database: str
     username: str
-    password: str
+    password: Secret
     company: str
     """The company's name in Tryton. All journals go to this company's books."""
     journal_code: str = "POS"

@@ -1,0 +1,137 @@
+"""POST /v1/connections/NAME: what other systems send in their own words, durable before the answer.
+
+A webhook authenticates by its signature alone. Everybody else shows an API key, and is told at once if what was sent
+cannot be read at all; nothing of it is kept then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+import psycopg
+import structlog
+from litestar import MediaType, Request, Response, get, post
+from litestar.exceptions import ClientException, NotAuthorizedException, NotFoundException
+from litestar.params import Parameter
+from psycopg_pool import PoolTimeout
+
+from tillwire.connectors.inbound import Delivery, InboundConnector, MalformedError, body_source
+from tillwire.errors import AuthenticationError, TransientError
+from tillwire.faultpoints import passing
+from tillwire.http.authentication import require_key
+from tillwire.http.node import Node
+from tillwire.http.problem import problem, respond
+from tillwire.intake import foreign
+
+_log = structlog.get_logger(__name__)
+
+ConnectionName = Annotated[str, Parameter(max_length=40, pattern="^[a-z][a-z0-9-]*$")]
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a delivery: accepted, or duplicate (it is on disk already)."""
+
+    status: str
+    connection: str
+
+
+@post(
+    "/v1/connections/{name:str}",
+    status_code=202,
+    summary="Deliver to a connection",
+    tags=["connections"],
+)
+async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Response[bytes]:
+    """Store a body for the connection's connector to read. The answer is 202, or 200 for a repetition."""
+    node: Node = request.app.state.node
+    connector = node.connectors.get(name)
+    if connector is None:
+        raise NotFoundException(f"there is no connection {name!r}: connections are made in the configuration")
+    headers = {key.lower(): value for key, value in request.headers.items()}
+    if not hasattr(connector, "verify"):
+        await require_key(request, request.route_handler)
+    node.refuse_if_overloaded()
+    body = await request.body()
+    if not body:
+        raise ClientException("the body is empty")
+    if hasattr(connector, "verify"):
+        try:
+            delivery: Delivery = connector.verify(headers, body)
+        except AuthenticationError as error:
+            _log.warning("delivery_refused", connection=name, reason=str(error))
+            raise NotAuthorizedException(str(error)) from error
+    else:
+        delivery = Delivery(
+            body=body,
+            topic=request.headers.get("x-topic", "")[:200],
+            headers={"content-type": request.headers.get("content-type", "")[:200]},
+        )
+        try:
+            await asyncio.to_thread(_read_to_end, connector, delivery)
+        except MalformedError as error:
+            return respond(problem(422, "malformed", str(error), pointer=error.place))
+    status = "accepted" if await _store(node, name, delivery) else "duplicate"
+    receipt = Receipt(status=status, connection=name)
+    code = 202 if status == "accepted" else 200
+    return Response(msgspec.json.encode(receipt), status_code=code, media_type=MediaType.JSON)
+
+
+def _read_to_end(connector: InboundConnector, delivery: Delivery) -> None:
+    for _ in connector.read(body_source(delivery.body, delivery.topic, delivery.headers)):
+        pass
+
+
+async def _store(node: Node, name: str, delivery: Delivery) -> bool:
+    if not node.ready:
+        raise TransientError("the database is away", retry_after_s=1)
+    try:
+        async with node.pool.connection() as connection:
+            cursor = await connection.execute(foreign.RECEIVE, foreign.receive_parameters(name, [delivery]))
+            new = await cursor.fetchone() is not None
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        raise TransientError("the database is away; nothing of this request is stored", retry_after_s=1) from error
+    passing("foreign.after_receive")
+    return new
+
+
+class ConnectionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection, with the messages it has had."""
+
+    name: str
+    connector: str
+    roles: tuple[str, ...]
+    inbox: str
+    messages: int = 0
+    waiting: int = 0
+    failed: int = 0
+    last_received_at: str | None = None
+    last_error: str = ""
+
+
+@get("/connections", summary="The connections there are", tags=["connections"], sync_to_thread=True)
+def connections(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Every configured connection: its connector, messages received, waiting and failed, and its last error."""
+    from tillwire.connectors.registry import spec_of
+
+    node: Node = request.app.state.node
+    with node.reading() as connection:
+        figures = {row[0]: row[1:] for row in foreign.figures(connection)}
+    found = []
+    for one in node.settings.connections:
+        messages, waiting, failed, last, error = figures.get(one.name, (0, 0, 0, None, ""))
+        found.append(
+            ConnectionStatus(
+                name=one.name,
+                connector=one.connector,
+                roles=spec_of(one.connector).roles,
+                inbox=one.inbox,
+                messages=messages,
+                waiting=waiting,
+                failed=failed,
+                last_received_at=last.isoformat() if last else None,
+                last_error=error,
+            )
+        )
+    return Response(msgspec.json.encode(found), media_type=MediaType.JSON)
