@@ -42,6 +42,7 @@ CODES: dict[str, Code] = {
         ("duplicate_conflict", "the same key came again with other content", INTEGRATION),
         ("kind_contradiction", "the kind of transaction contradicts its lines or the sign of its total", INTEGRATION),
         ("original_missing", "a post-void does not name the transaction it voids", STORE_OPERATIONS),
+        ("schema_drift", "the source changed its format: what came cannot be read as its contract says", INTEGRATION),
         ("processing_failed", "the event could not be processed, alone, by the hub's own fault", INTEGRATION),
     )
 }
