@@ -15,7 +15,7 @@ from itertools import islice
 import msgspec
 
 from tillwire.connectors.tryton.faults import FaultPlan
-from tillwire.demo.wire import SentTransaction
+from tillwire.model.transaction import Transaction
 
 UNKNOWN_PRODUCT = "unknown_product"
 LOST_LINE = "total_mismatch"
@@ -91,7 +91,7 @@ def resend_of(batch_number: int) -> Resend | None:
     return list(Resend)[batch_number // _RESEND_EVERY % len(Resend)]
 
 
-def spoil(tx: SentTransaction, kind: str) -> SentTransaction:
+def spoil(tx: Transaction, kind: str) -> Transaction:
     """The transaction with the fault in it, as it is sent; header and tenders stay as the register has them."""
     if kind == UNKNOWN_PRODUCT:
         first, *rest = tx.lines
@@ -102,7 +102,7 @@ def spoil(tx: SentTransaction, kind: str) -> SentTransaction:
     return msgspec.structs.replace(tx, lines=lines)
 
 
-def contradict(tx: SentTransaction) -> SentTransaction:
+def contradict(tx: Transaction) -> Transaction:
     """The same key with other content: the amounts of another basket, say."""
     tender, *rest = tx.tenders
     tenders = (msgspec.structs.replace(tender, amount=tender.amount + 1), *rest)

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tillwire.demo.tendering import tender
-from tillwire.demo.wire import HEAD_OFFICE, SentDiscount, SentLine, SentTax, SentTransaction, event_bytes, source_of
+from tillwire.demo.wire import HEAD_OFFICE, event_bytes, source_of
 from tillwire.errors import ConfigurationError
 from tillwire.model.master import MasterRecord, ProductRecord, StoreRecord, TaxCodeRecord, TenderRecord
-from tillwire.model.transaction import Discount, Kind
+from tillwire.model.transaction import Discount, Kind, Line, Tax, Transaction
 
 COMPANY = "CJ"
 COMPANY_NAME = "Complete Journey Grocers"
@@ -212,7 +212,7 @@ class Retailer:
         ]
         return [*taxes, *tenders, *self.store_records(), *self.product_records()]
 
-    def sales(self, chosen: Ints) -> Iterator[SentTransaction]:
+    def sales(self, chosen: Ints) -> Iterator[Transaction]:
         """The baskets at these positions (in the order of time) as sales of their registers.
 
         Sequence numbers count up per store, register and business date, over the baskets given here.
@@ -247,7 +247,7 @@ class Retailer:
         lines = np.diff(self._start)[chosen]
         return [str(basket) for basket in self._basket_ids[chosen[(lines > 1) & (amounts > 0)]].tolist()]
 
-    def _sales(self, chosen: Ints, sequences: dict[tuple[str, int, date], int]) -> Iterator[SentTransaction]:
+    def _sales(self, chosen: Ints, sequences: dict[tuple[str, int, date], int]) -> Iterator[Transaction]:
         counts = self._start[chosen + 1] - self._start[chosen]
         starts = np.cumsum(counts) - counts
         rows = np.repeat(self._start[chosen] - starts, counts) + np.arange(counts.sum())
@@ -280,13 +280,13 @@ class Retailer:
             ended_at = datetime.fromtimestamp(local - offset, timezone(timedelta(seconds=offset)))
             store, day = self._store_names[place], ended_at.date()
             sequence = sequences[(store, register, day)] = sequences.get((store, register, day), 0) + 1
-            yield SentTransaction(
+            yield Transaction(
                 store=store, register=str(register), business_date=day, sequence=sequence, kind=Kind.SALE,
                 currency=CURRENCY, total=total, tax=tax_sum, discount=discount, lines=tuple(lines[at : at + count]),
                 tenders=tender(cents, coupon, chance), ended_at=ended_at, receipt=str(basket),
             )  # fmt: skip
 
-    def _lines(self, rows: Ints, tax: Ints) -> list[SentLine]:
+    def _lines(self, rows: Ints, tax: Ints) -> list[Line]:
         product = self._product[rows]
         loyalty, match = self._loyalty[rows], self._match[rows]
         prices = _decimals(*_unit_prices(self._amount[rows] + loyalty + match, self._quantity[rows]))
@@ -297,18 +297,18 @@ class Retailer:
             if made is None:
                 made = discounts[pair] = _discounts(*pair)
             off.append(made)
-        taxes: dict[tuple[str, int], tuple[SentTax, ...]] = {}
+        taxes: dict[tuple[str, int], tuple[Tax, ...]] = {}
         taxed = []
         for code, cents in zip((self._tax_code[i] for i in product.tolist()), tax.tolist(), strict=True):
             entry = taxes.get((code, cents))
             if entry is None:
                 rate = _GENERAL_RATE if code == GENERAL else Decimal(0)
-                entry = taxes[(code, cents)] = (SentTax(code, Decimal(cents).scaleb(-2), rate),)
+                entry = taxes[(code, cents)] = (Tax(code, Decimal(cents).scaleb(-2), rate),)
             taxed.append(entry)
         units = [THOUSANDTH if by_thousandth else EACH for by_thousandth in self._by_thousandth[product].tolist()]
         skus = [self._skus[i] for i in product.tolist()]
         return [
-            SentLine(sku, quantity, price, amount, unit, discounts=discount, taxes=tax_of)
+            Line(sku, quantity, price, amount, unit, discounts=discount, taxes=tax_of)
             for sku, quantity, price, amount, unit, discount, tax_of in zip(
                 skus, _decimals(self._quantity[rows], 0), prices, _decimals(self._amount[rows], 2), units, off, taxed,
                 strict=True,
@@ -325,7 +325,7 @@ def _tax_cents(amounts: Ints) -> Ints:
 
 def _discounts(loyalty: int, match: int) -> tuple[Discount, ...]:
     parts = ((loyalty, "loyalty"), (match, "coupon_match"))
-    return tuple(SentDiscount(Decimal(cents).scaleb(-2), reason) for cents, reason in parts if cents)
+    return tuple(Discount(Decimal(cents).scaleb(-2), reason) for cents, reason in parts if cents)
 
 
 def _utc_offsets_s(seconds: Ints) -> Ints:

@@ -18,7 +18,7 @@ from tillwire.demo.books import Books
 from tillwire.demo.faults import Resend, Troubles, resend_of
 from tillwire.demo.sender import Sender, SendingError
 from tillwire.demo.stores import Store, StoreDay
-from tillwire.demo.wire import SentTransaction
+from tillwire.model.transaction import Transaction
 
 _Item = TypeVar("_Item")
 
@@ -90,10 +90,10 @@ class Simulation:
         pieces = [events[at : at + _MASTER_BATCH] for at in range(0, len(events), _MASTER_BATCH)]
         await self._side_by_side(send, pieces, _CONCURRENT_MASTER_BATCHES)
 
-    async def trade(self, sales: Iterable[SentTransaction], told: Callable[[int], None]) -> None:
+    async def trade(self, sales: Iterable[Transaction], told: Callable[[int], None]) -> None:
         """Send the days of ``sales`` (in the order of time); ``told`` hears, day by day, how many sales are done."""
         for day, of_day in groupby(sales, key=lambda sale: sale.business_date):
-            by_store: dict[str, list[SentTransaction]] = {}
+            by_store: dict[str, list[Transaction]] = {}
             for sale in of_day:
                 by_store.setdefault(sale.store, []).append(sale)
             again, self._tomorrow = self._tomorrow, []
@@ -106,7 +106,7 @@ class Simulation:
         await self._side_by_side(self._send_again, again)
         await self._side_by_side(self._send_task, [self._caught_up(store) for store in list(self._silent)])
 
-    def _sorted(self, day: date, by_store: dict[str, list[SentTransaction]]) -> tuple[list[_Task], list[_Task]]:
+    def _sorted(self, day: date, by_store: dict[str, list[Transaction]]) -> tuple[list[_Task], list[_Task]]:
         """The day's tasks: those of stores that are online, and those of stores that have to catch up."""
         now: list[_Task] = []
         later: list[_Task] = []

@@ -15,10 +15,10 @@ from tillwire.demo.books import Books
 from tillwire.demo.faults import Troubles, contradict, spoil
 from tillwire.demo.retailer import CURRENCY
 from tillwire.demo.tendering import CARD, CASH
-from tillwire.demo.wire import SentTender, SentTransaction, event_bytes, source_of
+from tillwire.demo.wire import event_bytes, source_of
 from tillwire.model.money import ZERO
 from tillwire.model.till import ControlTotals, DayClosed, DayOpened, TenderCount, TillClosed, TillOpened
-from tillwire.model.transaction import SELLING, Discount, Kind, Line, Original, Tax, Tender
+from tillwire.model.transaction import SELLING, Discount, Kind, Line, Original, Tax, Tender, Transaction
 
 _Part = TypeVar("_Part", Discount, Tax)
 
@@ -54,7 +54,7 @@ class _Register:
         self.amount = ZERO
         self.tenders: dict[str, Decimal] = defaultdict(Decimal)
 
-    def ring(self, tx: SentTransaction) -> SentTransaction:
+    def ring(self, tx: Transaction) -> Transaction:
         """The transaction with this register's next number, counted if it sells."""
         self.sequence += 1
         self.last_at = tx.ended_at or self.last_at
@@ -78,9 +78,9 @@ class Store:
         self._books = books
         self._troubles = troubles
         self._seed = seed
-        self._returnable: deque[SentTransaction] = deque(maxlen=_MOST_RETURNABLE)
+        self._returnable: deque[Transaction] = deque(maxlen=_MOST_RETURNABLE)
 
-    def trade(self, day: date, sales: Iterable[SentTransaction]) -> StoreDay:
+    def trade(self, day: date, sales: Iterable[Transaction]) -> StoreDay:
         """A business date: everything the store's registers say on it. ``sales`` are in the order of time."""
         chance = random.Random(f"{self._seed}/{self.number}/{day}")
         sent = _Sent(self.number)
@@ -105,13 +105,13 @@ class Store:
         self._close(day, registers, sent, chance)
         return StoreDay(self.number, day, sent.events, conflicting)
 
-    def _ring(self, register: _Register, tx: SentTransaction, sent: _Sent, fault: str | None) -> SentTransaction:
+    def _ring(self, register: _Register, tx: Transaction, sent: _Sent, fault: str | None) -> Transaction:
         rung = register.ring(tx)
         sent.say(spoil(rung, fault) if fault else rung)
         self._books.enter(rung, fault)
         return rung
 
-    def _extras(self, sale: SentTransaction, chance: random.Random, *, sound: bool) -> Iterable[SentTransaction]:
+    def _extras(self, sale: Transaction, chance: random.Random, *, sound: bool) -> Iterable[Transaction]:
         """What happens at the register after a sale, now and then."""
         voided = sound and sale.total > 0 and chance.random() < _POST_VOIDS
         if voided:
@@ -157,7 +157,7 @@ class _Sent:
         self.events: list[bytes] = []
 
     def say(self, message: object) -> None:
-        receipt = message.receipt if isinstance(message, SentTransaction) and message.kind is Kind.SALE else None
+        receipt = message.receipt if isinstance(message, Transaction) and message.kind is Kind.SALE else None
         self.events.append(event_bytes(message, source=self.source, event_id=receipt))
 
 
@@ -169,14 +169,14 @@ def _till_opened(store: str, day: date, register: _Register) -> TillOpened:
 
 
 def reversal(
-    original: SentTransaction,
+    original: Transaction,
     lines: tuple[Line, ...],
     tenders: tuple[Tender, ...],
     kind: Kind,
     *,
     seconds: int,
     at: datetime | None = None,
-) -> SentTransaction:
+) -> Transaction:
     """These lines and tenders of ``original`` the other way round, as a return or post-void of the same store."""
     moment = at or original.ended_at
     assert moment is not None
@@ -211,7 +211,7 @@ def _negative(part: _Part) -> _Part:
     return msgspec.structs.replace(part, amount=-part.amount)
 
 
-def _taken_back(original: SentTransaction, chance: random.Random) -> tuple[Line, ...]:
+def _taken_back(original: Transaction, chance: random.Random) -> tuple[Line, ...]:
     """A few lines of an earlier sale that the customer brings back whole."""
     lines = [line for line in original.lines if line.quantity and line.amount and line.unit not in _EXEMPT_FROM_RETURN]
     return tuple(chance.sample(lines, min(len(lines), chance.randint(1, 3))))
@@ -219,17 +219,17 @@ def _taken_back(original: SentTransaction, chance: random.Random) -> tuple[Line,
 
 def _refund(lines: tuple[Line, ...], kind: str) -> tuple[Tender, ...]:
     paid = sum((line.amount + sum((tax.amount for tax in line.taxes), ZERO) for line in lines), ZERO)
-    return (SentTender(kind, paid),)
+    return (Tender(kind, paid),)
 
 
 def _without_effect(
-    sale: SentTransaction,
+    sale: Transaction,
     kind: Kind,
     *,
     lines: tuple[Line, ...] = (),
     tenders: tuple[Tender, ...] = (),
     total: Decimal = ZERO,
-) -> SentTransaction:
+) -> Transaction:
     assert sale.ended_at is not None
     return msgspec.structs.replace(
         sale, kind=kind, lines=lines, tenders=tenders, total=total, tax=None, discount=None, receipt=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tillwire.demo.wire import SentTender
+from tillwire.model.transaction import Tender
 
 CASH, CARD, COUPON, GIFT_CARD = "cash", "card", "manufacturer_coupon", "gift_card"
 
@@ -13,7 +13,7 @@ _NOTES = (100, 500, 1_000, 2_000)
 _MOST_ON_A_GIFT_CARD = 2_500
 
 
-def tender(total: int, coupon: int, chance: int) -> tuple[SentTender, ...]:
+def tender(total: int, coupon: int, chance: int) -> tuple[Tender, ...]:
     """Tenders that add up to ``total``; amounts in cents. ``chance`` is any whole number, and decides.
 
     A coupon never pays more than there is to pay. Change is negative cash.
@@ -33,11 +33,11 @@ def tender(total: int, coupon: int, chance: int) -> tuple[SentTender, ...]:
         change = -rest % note
         tenders.append(_of(CASH, rest + change))
         if change:
-            tenders.append(SentTender(CASH, Decimal(-change).scaleb(-2), change=True))
+            tenders.append(Tender(CASH, Decimal(-change).scaleb(-2), change=True))
     elif rest:
         tenders.append(_of(CARD, rest))
     return tuple(tenders)
 
 
-def _of(kind: str, cents: int) -> SentTender:
-    return SentTender(kind, Decimal(cents).scaleb(-2))
+def _of(kind: str, cents: int) -> Tender:
+    return Tender(kind, Decimal(cents).scaleb(-2))
