@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from builders import batch, changed, line, raw, sale
+from driving import until
 from fixture_types import NewDatabase
 from serving import BATCH, ONE, Api, serving
 
@@ -140,6 +141,25 @@ def test_bytes_that_are_hardly_http_harm_nobody(api: Api, request_bytes: bytes) 
         status = int(answer.split(b" ", 2)[1])
         assert 200 <= status < 500, answer[:300]
     assert api.http.get("/healthz").status_code == 200
+
+
+def test_bodies_that_never_come_do_not_fill_the_memory(api: Api) -> None:
+    """Ten megabytes each are promised on a hundred connections: beyond the limit they are told to come again, while
+    what is small still gets in.
+    """
+    promise = HEAD + b"Content-Length: 10000000\r\n\r\n{"
+    with contextlib.ExitStack() as opened:
+        connections = []
+        for _ in range(100):
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", api.port), timeout=30))
+            connection.sendall(promise)
+            connections.append(connection)
+        refused = connections[-1].recv(65536)
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in refused
+        assert api.post(raw(sale(4712))).status_code == 202
+    whole = b"[" + b" " * 9_999_998 + b"]"
+    assert until(lambda: api.post(whole, BATCH).status_code == 202)
 
 
 def test_memory_does_not_grow_with_hostile_input(api: Api) -> None:

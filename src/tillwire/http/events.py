@@ -23,6 +23,10 @@ ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 REJECTED = "rejected"
 
+MOST_HELD_BYTES = 512 * 1024 * 1024
+"""Bodies that one API process holds at a time, from their first byte to their answer: while the database is slow,
+further ones are answered 503 before they are read."""
+
 Scope = dict[str, Any]
 Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
@@ -71,6 +75,7 @@ class EventsEndpoint:
         self._node = node
         self._application = application
         self._most_bytes = node.settings.http.most_body_bytes
+        self._held_bytes = 0
         self._keys_off = node.settings.http.api_keys == "off"
         self._counters = {status: node.events.labels(status) for status in (ACCEPTED, DUPLICATE, CONFLICT, REJECTED)}
 
@@ -102,13 +107,20 @@ class EventsEndpoint:
         if encoding not in ("", "identity"):
             raise _Answer(problem(415, "unsupported media type", "send the body without a content encoding"))
         self._node.refuse_if_overloaded()
-        body = await self._read(receive, length)
+        # What has no length may turn out as large as the limit.
+        held = min(length or self._most_bytes, self._most_bytes)
+        if self._held_bytes + held > MOST_HELD_BYTES:
+            raise TransientError("too many bodies are being taken in at once", retry_after_s=1)
+        self._held_bytes += held
         try:
+            body = await self._read(receive, length)
             return await (self._one(body) if kind == ONE else self._batch(body))
         except BodyRefused as refused:
             refusal = refused.refusal
             status = 413 if refusal.title == "batch too large" else 400
             raise _Answer(problem(status, refusal.title, refusal.detail, pointer=refusal.pointer)) from refused
+        finally:
+            self._held_bytes -= held
 
     async def _authenticate(self, authorization: str) -> None:
         if not await self._node.knows_key(authorization):

@@ -27,6 +27,10 @@ MOST_GROUP_BYTES = 16 * 1024 * 1024
 """Requests share a group up to this size: a group is in memory several times over, here and in workers."""
 
 
+_CONNECT_S = 5
+"""A database that does not even refuse is away: requests that wait for it are answered, not kept."""
+
+
 @dataclass(slots=True)
 class _Request:
     events: list[Prepared]
@@ -110,7 +114,7 @@ class GroupCommit:
                 try:
                     if connection is None or connection.broken:
                         connection = await psycopg.AsyncConnection.connect(
-                            self._database_url, autocommit=True, prepare_threshold=0
+                            self._database_url, autocommit=True, prepare_threshold=0, connect_timeout=_CONNECT_S
                         )
                     await self._write(connection, requests)
                 except psycopg.OperationalError as error:
