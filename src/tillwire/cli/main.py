@@ -118,6 +118,7 @@ def relay(
     settings = settings_of(data)
     published = asyncio.run(runners.rebuild_stream(settings))
     console.print(f"published {published:,} events on stream {settings.relay.stream}, from offset 0 of every partition")
+    console.print(f"published the last value of every master record on stream {settings.relay.master_stream}")
 
 
 @app.command

@@ -36,14 +36,13 @@ ON CONFLICT (gtin) DO UPDATE SET sku = excluded.sku
 SELECT gtin, sku FROM product_gtin WHERE gtin = ANY(%s::text[])
 
 -- name: current
-SELECT type, id, revision, body, changed FROM master_record
-JOIN unnest(%(types)b::text[], %(ids)b::text[]) AS w (type, id) USING (type, id)
+SELECT id, revision, body FROM master_record WHERE type = %(type)s AND id = ANY(%(ids)s::text[])
 
 -- name: prices_of_slots
 -- The prices of slots (what a price is for), those that ended long ago and those to come included: a range of the key.
 SELECT r.body FROM unnest(%s::text[]) AS slot,
      LATERAL (SELECT body FROM master_record
-              WHERE type = 'tillwire.master.price.v1' AND id >= slot || '/' AND id < slot || '0' AND active) AS r
+              WHERE type = 'tillwire.master.price.v1' AND id >= slot || '/' AND id < slot || '0') AS r
 
 -- name: one
 SELECT revision, body, active FROM master_record WHERE type = %(type)s AND id = %(id)s
@@ -53,10 +52,11 @@ SELECT revision, body FROM master_version WHERE type = %(type)s AND id = %(id)s 
 ORDER BY revision DESC LIMIT %(most)s
 
 -- name: listed
--- In the order of identifiers, from after one on; a prefix is a range of the key.
-SELECT body FROM master_record
+-- In the order of identifiers, from after one on; a prefix is a range of the key, a text is looked for in every record.
+SELECT id, body FROM master_record
 WHERE type = %(type)s AND id > %(after)s
-  AND (%(prefix)s::text = '' OR (id >= %(prefix)s AND starts_with(id, %(prefix)s)))
+  AND (%(prefix)s = '' OR (id >= %(prefix)s AND starts_with(id, %(prefix)s)))
+  AND (%(text)s = '' OR strpos(lower(convert_from(body, 'UTF8')), %(text)s) > 0)
   AND (%(active)s::boolean IS NULL OR active = %(active)s)
 ORDER BY id LIMIT %(most)s
 
@@ -74,3 +74,7 @@ SELECT id, revision, digest FROM master_assigned WHERE type = %(type)s AND id = 
 INSERT INTO master_assigned (type, id, revision, digest)
 SELECT %(type)s, * FROM unnest(%(ids)b::text[], %(revisions)b::int8[], %(digests)b::bytea[])
 ON CONFLICT (type, id) DO UPDATE SET revision = excluded.revision, digest = excluded.digest
+
+-- name: set_at
+SELECT type, id, changed FROM master_record
+JOIN (SELECT DISTINCT * FROM unnest(%(types)s::text[], %(ids)s::text[]) AS w (type, id)) AS w USING (type, id)
