@@ -16,7 +16,7 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
-from tillwire.cli import clients, connections, exceptions, journals
+from tillwire.cli import clients, connections, exceptions, journals, masterdata
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, settings_of
 from tillwire.errors import ConfigurationError, TillwireError
 
@@ -30,6 +30,7 @@ app.command(connections.app)
 app.command(connections.try_, name="try")
 app.command(exceptions.app)
 app.command(journals.app)
+app.command(masterdata.app)
 
 
 @app.command

@@ -71,7 +71,14 @@ class MasterStream:
                     allow_direct=True,
                 )
             )
+            self._begin_anew()
             _log.info("stream_made", stream=self._stream)
+
+    def _begin_anew(self) -> None:
+        with self._connection.transaction():
+            for lane in LANES:
+                lock_position(self._connection, NAME, lane)
+                set_position(self._connection, NAME, lane, 0)
 
     async def publish_once(self) -> int:
         """Read on in both lanes and publish what is newest; returns how many events were read, 0 if there were none.
@@ -150,10 +157,6 @@ class MasterStream:
             await self._jetstream.delete_stream(self._stream)
         except NotFoundError:
             _log.info("no_stream_to_delete", stream=self._stream)
-        with self._connection.transaction():
-            for lane in LANES:
-                lock_position(self._connection, NAME, lane)
-                set_position(self._connection, NAME, lane, 0)
         await self.ensure_stream()
         total = 0
         while read := await self.publish_once():

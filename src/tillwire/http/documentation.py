@@ -169,6 +169,8 @@ def _describe_results(described: dict[str, Any]) -> None:
 
 
 _BULK = "bulk upsert"
+_MAY_MISS = ("/v1/masterdata/prices", "/v1/masterdata/rates")
+"""Routes that answer 404 for what a parameter names."""
 
 
 def _describe_bulk(operation: dict[str, Any], outcome: dict[str, Any]) -> None:
@@ -227,7 +229,7 @@ def document(app: Any) -> dict[str, Any]:
     _describe_deliver(described)
     for path, operations in described["paths"].items():
         for operation in operations.values():
-            if "{" in path:
+            if "{" in path or path in _MAY_MISS:
                 operation["responses"].setdefault("404", _problem_response("there is no such thing"))
             if path.startswith("/v1/") and not path.startswith("/v1/schemas"):
                 operation["responses"].setdefault("401", _problem_response("no key in force"))

@@ -156,23 +156,22 @@ class Bulk:
                     outcome.fault(made)
             if broken is not None:
                 outcome.fault(RowError(row=broken.row, column=broken.column, detail=broken.detail))
-            if rows and not (all_or_nothing and outcome.rejected):
-                await self._send(kind, rows, outcome, all_or_nothing)
+            # The door first: what it refuses must not use up a revision.
+            sound = [row for row in rows if self._passes(kind, row, outcome)]
+            if sound and not (all_or_nothing and outcome.rejected):
+                await self._send(kind, sound, outcome)
             if len(chunk) < size or broken is not None:
                 return outcome
             await asyncio.sleep(0)
 
-    async def _send(self, kind: str, rows: list[_Row], outcome: Outcome, all_or_nothing: bool) -> None:
-        # The door first: what it refuses must not use up a revision.
-        sound: list[_Row] = []
-        for row in rows:
-            judged = read_event(self._event(kind, row, row.revision or 0))
-            if isinstance(judged, Refusal):
-                outcome.fault(_refused(row, judged))
-            else:
-                sound.append(row)
-        if not sound or (all_or_nothing and outcome.rejected):
-            return
+    def _passes(self, kind: str, row: _Row, outcome: Outcome) -> bool:
+        judged = read_event(self._event(kind, row, row.revision or 0))
+        if isinstance(judged, Refusal):
+            outcome.fault(_refused(row, judged))
+            return False
+        return True
+
+    async def _send(self, kind: str, sound: list[_Row], outcome: Outcome) -> None:
         revisions = await asyncio.to_thread(self._revisions, kind, sound)
         events: list[Prepared] = []
         sent: list[_Row] = []
@@ -212,7 +211,7 @@ class Bulk:
         parameters: dict[str, Any] = {"type": KINDS[kind], "ids": names}
         decode = _RECORDS[kind].decode
         recorded = {
-            name: (revision, _digest(kind, decode(body)))
+            name: (revision, _digest(decode(body)))
             for name, revision, body in connection.execute(_sql.current, parameters)
         }
         assigned = {
@@ -225,7 +224,7 @@ class Bulk:
             if row.revision is not None:
                 revisions.append(row.revision)
                 continue
-            digest = _digest(kind, row.record)
+            digest = _digest(row.record)
             newest, content = recorded.get(name, (0, b""))
             last, last_content = assigned.get(name, (0, b""))
             if newest >= last and digest == content:
@@ -305,6 +304,17 @@ def _with_revision(kind: str, record: Any, revision: int) -> Any:
     return struct(**{**values, "revision": revision})
 
 
-def _digest(kind: str, record: Any) -> bytes:
-    """Of a record's content, whatever its revision."""
-    return hashlib.sha256(_encode(_with_revision(kind, record, 0))).digest()
+def _digest(record: Any) -> bytes:
+    """Of a record's content, whatever its revision and whatever of it was left at its default."""
+    content = [_plain(getattr(record, name)) for name in record.__struct_fields__ if name != "revision"]
+    return hashlib.sha256(_encode(content)).digest()
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, msgspec.Struct):
+        return [_plain(getattr(node, name)) for name in node.__struct_fields__]
+    if isinstance(node, tuple):
+        return [_plain(one) for one in node]
+    if isinstance(node, dict):
+        return sorted([name, _plain(one)] for name, one in node.items())
+    return node
