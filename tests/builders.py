@@ -75,7 +75,9 @@ def tender_type(name: str = "cash", *, revision: int = 1) -> Event:
     return event("master.tender", {"type": name, "name": name, "revision": revision})
 
 
-def price(sku: str = "milk", amount: str = "2.00", since: str = "2026-01-01", *, revision: int = 1, **more: Any) -> Event:
+def price(
+    sku: str = "milk", amount: str = "2.00", since: str = "2026-01-01", *, revision: int = 1, **more: Any
+) -> Event:
     """A price everywhere, from midnight of a day on; ``until`` names the day of whose midnight it ends."""
     data = {"sku": sku, "currency": "USD", "amount": amount, "effective_from": f"{since}T00:00:00"}
     if until := more.pop("until", None):
@@ -88,7 +90,9 @@ def customer(pseudonym: str = "C1", *, revision: int = 1, **more: Any) -> Event:
     return event("master.customer", {"customer": pseudonym, "revision": revision, **more})
 
 
-def mapping(kind: str, external: str, ours: str, *, system: str = "urn:pos:test", revision: int = 1, **more: Any) -> Event:
+def mapping(
+    kind: str, external: str, ours: str, *, system: str = "urn:pos:test", revision: int = 1, **more: Any
+) -> Event:
     """What a source calls ``external`` is ``ours``."""
     data = {"system": system, "kind": kind, "external": external, "ours": ours, "revision": revision}
     return event("master.mapping", {**data, **more})
@@ -101,7 +105,9 @@ def other_masters() -> list[Event]:
     parts = [{"sku": "milk", "quantity": "2"}, {"sku": "bread", "quantity": "1", "unit": "EA"}]
     return [
         event("master.register", {"store": STORE, "register": "9", "revision": 1}),
-        product("breakfast", "kits", components=parts, gtins=["4006381333931"], serial_controlled=True, tax_group="food"),
+        product(
+            "breakfast", "kits", components=parts, gtins=["4006381333931"], serial_controlled=True, tax_group="food"
+        ),
         price(),
         price("beer", "22.00", "2026-03-01", until="2026-03-08", store=STORE, unit="CS", tax_included=True),
         event("master.tax-code", {"code": "VAT", "name": "VAT", "rate": "0.10", "rates": dated, "revision": 1}),

@@ -70,7 +70,7 @@ def inbound_connectors(settings: Settings) -> dict[str, Any]:
 
 
 def master_source(settings: Settings) -> MasterSource:
-    """The ERP as a source of master data. Raises ``ConfigurationError`` if none is configured, or it is no such source."""
+    """The ERP as a source of master data. Raises ``ConfigurationError`` if none is configured or it is none."""
     connector = erp_connector(settings)
     if not hasattr(connector, "pull"):
         connector.close()

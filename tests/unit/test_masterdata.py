@@ -19,7 +19,7 @@ from tillwire.masterdata.snapshot import Snapshot
 from tillwire.masterdata.tables import TableError, read_table, write_table
 from tillwire.masterdata.translate import Translator, reencoded
 from tillwire.model.event import EVENT_DECODER, MESSAGE_DECODER
-from tillwire.model.master import MasterRecord, MappingRecord, PriceRecord, ProductRecord, TaxCodeRecord, joined
+from tillwire.model.master import MappingRecord, MasterRecord, PriceRecord, ProductRecord, TaxCodeRecord, joined
 
 NEW_YORK = "America/New_York"
 
@@ -47,7 +47,10 @@ def record(one: Any) -> Any:
         (changed(price(), currency="usd"), "/data/currency", "capital"),
         (store(time_zone="America/Nowhere"), "/data/time_zone", "IANA"),
         (
-            event("master.period", {"company": "A", "period": "1", "first": "2026-02-01", "last": "2026-01-31", "revision": 1}),
+            event(
+                "master.period",
+                {"company": "A", "period": "1", "first": "2026-02-01", "last": "2026-01-31", "revision": 1},
+            ),
             "/data/last",
             "before it begins",
         ),
@@ -111,7 +114,7 @@ def test_a_local_time_is_the_first_instant_at_which_the_clock_has_passed_it(loca
 
 
 @given(
-    st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1)),
+    st.datetimes(datetime.fromisoformat("1990-01-01"), datetime.fromisoformat("2040-01-01")),
     st.timedeltas(timedelta(0), timedelta(hours=4)),
     st.sampled_from([NEW_YORK, "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Cairo"]),
 )

@@ -6,7 +6,20 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from builders import Event, changed, fulfilment, level, line, masters, movement, other_masters, raw, sale, tender, trading_day
+from builders import (
+    Event,
+    changed,
+    fulfilment,
+    level,
+    line,
+    masters,
+    movement,
+    other_masters,
+    raw,
+    sale,
+    tender,
+    trading_day,
+)
 
 from tillwire.http.documentation import FIRST_SALE, event_components
 from tillwire.intake.door import Prepared, read_event

@@ -167,7 +167,9 @@ def master_export(kind: Kind, *, data: DataFolder = DATA, prefix: str = "") -> N
 def master_pull(
     *,
     data: DataFolder = DATA,
-    kind: Annotated[tuple[Pulled, ...], Parameter(help="Only these kinds; all that the ERP has if none is named.")] = (),
+    kind: Annotated[
+        tuple[Pulled, ...], Parameter(help="Only these kinds; all that the ERP has if none is named.")
+    ] = (),
     since: Annotated[datetime | None, Parameter(help="Only what changed in the ERP since then.")] = None,
 ) -> int:
     """Pull master data from the configured ERP. Reads only; what has not changed makes no event."""
@@ -175,13 +177,14 @@ def master_pull(
 
     settings = settings_of(data)
     source = bootstrap.master_source(settings)
-    code = 0
     moment = since.astimezone() if since is not None else None
+
+    def pull(one: Pulled) -> int:
+        records = source.pull(one, moment)
+        outcome = _run(settings.database_url, f"urn:erp:{settings.erp.kind}", lambda bulk: bulk.records(one, records))
+        return _tell(one, outcome)
+
     try:
-        for one in kind or source.kinds:
-            records = source.pull(one, moment)
-            outcome = _run(settings.database_url, f"urn:erp:{settings.erp.kind}", lambda bulk: bulk.records(one, records))  # noqa: B023
-            code = max(code, _tell(one, outcome))
+        return max([pull(one) for one in kind or source.kinds], default=0)
     finally:
         source.close()
-    return code

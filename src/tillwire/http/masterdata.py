@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import MediaType, Request, Response, get, post
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import Parameter
-from msgspec import Meta
 
 from tillwire import clock
 from tillwire.http.node import Node
@@ -33,8 +32,17 @@ Kind = Literal[
     "tender",
 ]
 _Name = Annotated[str, Parameter(max_length=1024, pattern=r"^[^\x00]*$")]
-_At = Annotated[datetime | None, Meta(tz=True), Parameter(query="at")]
+_At = Annotated[datetime | None, Parameter(query="at", description="RFC 3339 with an offset")]
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _moment(at: datetime | None) -> datetime:
+    """An instant: now, if none is given. Raises ``ValidationException`` for a time of no zone."""
+    if at is None:
+        return clock.now()
+    if at.tzinfo is None:
+        raise ValidationException(f"at: {at.isoformat()} is in no time zone; add Z or an offset")
+    return at
 
 
 def _json(content: Any, status: int = 200) -> Response[bytes]:
@@ -56,8 +64,7 @@ def prices(
     node: Node = request.app.state.node
     try:
         with node.reading() as connection:
-            moment = at or clock.now()
-            found = lookup.prices_at(connection, store, sku, moment, unit=unit or None, currency=currency or None)
+            found = lookup.prices_at(connection, store, sku, _moment(at), unit=unit or None, currency=currency or None)
             return _json(found)
     except NoSuchRecordError as error:
         raise NotFoundException(str(error)) from error
@@ -69,7 +76,7 @@ def rates(request: Request[Any, Any, Any], store: _Name, code: _Name, at: _At = 
     node: Node = request.app.state.node
     try:
         with node.reading() as connection:
-            return _json(lookup.rate_at(connection, store, code, at or clock.now()))
+            return _json(lookup.rate_at(connection, store, code, _moment(at)))
     except NoSuchRecordError as error:
         raise NotFoundException(str(error)) from error
 

@@ -37,7 +37,7 @@ MOST_BATCH_BYTES = 32 * 1024 * 1024
 """A batch takes no further group once it has so many bytes of raw events: decoded, they are some ten times larger."""
 
 CATALOGUE_EVENTS = 250
-"""Prices and customers in one transaction: a sale that comes meanwhile waits some milliseconds for a worker, not more."""
+"""Prices and customers in one transaction: a sale that comes meanwhile waits some milliseconds for a worker."""
 
 CATALOGUE_TURN = 20
 """Sales go first; but every so many batches the catalogue has its turn even if sales never cease."""
@@ -184,7 +184,7 @@ class Worker:
         return [], 0
 
     def _refresh_master(self) -> None:
-        offsets = dict(self._connection.execute(_sql.master_offsets).fetchall())
+        offsets: dict[int, int] = dict(self._connection.execute(_sql.master_offsets).fetchall())
         self._master.refresh(self._connection, offsets[MASTER_PARTITION], offsets[CATALOGUE_PARTITION])
 
     def _contradictions(self, items: list[Item]) -> dict[int, list[Fault]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -41,12 +42,14 @@ MOST_ATOMIC_ROWS = 10_000
 MOST_ERRORS = 1_000
 """Errors that are told one by one; the rest is counted."""
 
+_NAMED_FIELD = re.compile(r"(?:missing required|contains unknown) field `([^`]+)`")
+
 Submit = Callable[[list[Prepared]], Awaitable[list[str]]]
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
 
 
 class RowError(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one row. ``row`` is its line in a table (the header is 1), or its place in an array (from 0)."""
+    """What is wrong with a row. ``row`` is its line in a table (the header is 1), or its place in an array (from 0)."""
 
     row: int
     column: str | None
@@ -54,7 +57,7 @@ class RowError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """What became of the rows. Accepted is on disk; unchanged and duplicate have no effect; the rest is in ``errors``."""
+    """What became of the rows. Accepted is on disk; unchanged and duplicate have no effect; ``errors`` has the rest."""
 
     accepted: int = 0
     duplicate: int = 0
@@ -90,6 +93,8 @@ class _Row(msgspec.Struct, gc=False):
     record: Any
     """With a revision of none until it is given one."""
     revision: int | None
+    event: Prepared | None = None
+    """As the door let it in, with revision 0 for one that is the hub's to give."""
 
 
 def _unrevised(kind: str) -> type[Any]:
@@ -169,6 +174,7 @@ class Bulk:
         if isinstance(judged, Refusal):
             outcome.fault(_refused(row, judged))
             return False
+        row.event = judged
         return True
 
     async def _send(self, kind: str, sound: list[_Row], outcome: Outcome) -> None:
@@ -179,9 +185,7 @@ class Bulk:
             if revision is None:
                 outcome.unchanged += 1
                 continue
-            event = read_event(self._event(kind, row, revision))
-            assert isinstance(event, Prepared), event
-            events.append(event)
+            events.append(self._numbered(kind, row, revision))
             sent.append(row)
         statuses = await self._submit(events) if events else []
         for row, status in zip(sent, statuses, strict=True):
@@ -190,6 +194,15 @@ class Bulk:
                 outcome.clash(RowError(row=row.row, column="revision", detail=text))
             else:
                 setattr(outcome, status, getattr(outcome, status) + 1)
+
+    def _numbered(self, kind: str, row: _Row, revision: int) -> Prepared:
+        """The event that the door has let in, with its revision: nothing else of it is another."""
+        assert row.event is not None
+        if row.revision is not None:
+            return row.event
+        record = _with_revision(kind, row.record, revision)
+        raw = self._event(kind, row, revision)
+        return msgspec.structs.replace(row.event, id=record.key[:256], key=record.key, raw=raw)
 
     def _event(self, kind: str, row: _Row, revision: int) -> bytes:
         record = _with_revision(kind, row.record, revision)
@@ -246,7 +259,7 @@ def _chunk(source: Iterator[Any], size: int) -> tuple[list[Any], TableError | No
     chunk: list[Any] = []
     try:
         for item in islice(source, size):
-            chunk.append(item)  # noqa: PERF402 - what was read before the table broke off counts
+            chunk.append(item)
     except TableError as error:
         return chunk, error
     return chunk, None
@@ -287,7 +300,8 @@ def _of_json(kind: str) -> Callable[[tuple[int, msgspec.Raw]], _Row | RowError]:
 
 def _invalid(row: int, error: msgspec.ValidationError) -> RowError:
     detail, pointer = pointer_of(error)
-    return RowError(row=row, column=_column(pointer), detail=detail)
+    named = _NAMED_FIELD.search(detail)
+    return RowError(row=row, column=_column(pointer) or (named.group(1) if named else None), detail=detail)
 
 
 def _refused(row: _Row, refusal: Refusal) -> RowError:

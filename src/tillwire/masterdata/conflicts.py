@@ -109,7 +109,9 @@ class _Owners:
             for i, code in enumerate(product.gtins):
                 owner = self._owners.get(gtin14(code), product.sku)
                 if owner != product.sku:
-                    text = f"GTIN {code} of product {product.sku!r} is product {owner!r}'s: it can be one product's only"
+                    text = (
+                        f"GTIN {code} of product {product.sku!r} is product {owner!r}'s: it can be one product's only"
+                    )
                     return Conflict(GTIN_TAKEN, text, f"/data/gtins/{i}")
         for code in [code for code, owner in self._owners.items() if owner == product.sku]:
             del self._owners[code]

@@ -9,9 +9,9 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.events.recorded import InlineProjection, Recorded
-from tillwire.model.event import MASTER_PRODUCT, MASTER_TYPES
+from tillwire.model.event import MASTER_TYPES
 from tillwire.model.identifiers import gtin14
-from tillwire.model.master import MasterRecord
+from tillwire.model.master import MasterRecord, ProductRecord
 
 _sql = sql.load("tillwire.masterdata", "masterdata.sql")
 _encode = msgspec.json.Encoder().encode
@@ -52,9 +52,8 @@ class MasterRecords(InlineProjection):
             changed = set(connection.execute(_sql.upsert, parameters).fetchall())
             products = [
                 record
-                for place in newest
-                if place[0] == MASTER_PRODUCT and place[:2] in changed
-                for record in [self._versions[place][0]]
+                for record in (self._versions[place][0] for place in newest if place[:2] in changed)
+                if isinstance(record, ProductRecord)
             ]
             if products:
                 _write_gtins(connection, products)
@@ -70,7 +69,7 @@ class MasterRecords(InlineProjection):
         }
 
 
-def _write_gtins(connection: psycopg.Connection, products: Sequence[MasterRecord]) -> None:
+def _write_gtins(connection: psycopg.Connection, products: Sequence[ProductRecord]) -> None:
     connection.execute(_sql.forget_gtins, ([product.sku for product in products],))
     owned = {gtin14(code): product.sku for product in products if product.active for code in product.gtins}
     if owned:

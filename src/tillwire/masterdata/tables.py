@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tillwire.errors import TillwireError
+from tillwire.model.master import Component, DatedRate
 
 _DELIMITERS = ",;\t"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -164,11 +165,12 @@ def _written(value: Any) -> str:
 
 
 def _item(one: Any) -> str:
-    if not isinstance(one, msgspec.Struct):
-        return str(one)
-    if hasattr(one, "sku"):
-        return f"{one.sku}={one.quantity} {one.unit}"
-    return f"{one.effective_from}={one.rate}"  # type: ignore[attr-defined]
+    match one:
+        case Component():
+            return f"{one.sku}={one.quantity} {one.unit}"
+        case DatedRate():
+            return f"{one.effective_from}={one.rate}"
+    return str(one)
 
 
 def write_table(records: Iterable[msgspec.Struct], record: type[msgspec.Struct]) -> Iterator[str]:
