@@ -25,9 +25,9 @@ from tillwire.connectors.inbound import Delivery, PullConnector
 from tillwire.database.migrate import migrate
 from tillwire.errors import AuthenticationError, ConfigurationError, RejectedError, TransientError
 from tillwire.events import follow, relay
+from tillwire.events.master_stream import MasterStream
 from tillwire.intake import foreign
 from tillwire.intake.normalise import Normaliser
-from tillwire.events.master_stream import MasterStream
 from tillwire.intake.worker import Worker
 from tillwire.masterdata.listing import set_at
 from tillwire.posting.build import build_journals
