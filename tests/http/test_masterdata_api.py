@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from builders import batch, event, price, store
-from driving import load, record
+from driving import exception_codes, load, record
 from fixture_types import NewDatabase
 from serving import BATCH, Api, problem_of, serving
 
@@ -150,3 +151,30 @@ def test_commands_import_list_show_and_export(
     listed = tmp_path / "tenders.json"
     listed.write_text('[{"type": "cash", "name": "Cash"}]')
     assert commands.master_import("tender", listed) == 0
+
+
+def test_the_worked_example_of_the_guide_works(api: Api) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "howto" / "master-data.md").read_text("utf-8")
+    tables = dict(re.findall(r"cat > (\w+)s\.csv <<'CSV'\n(.*?)CSV\n", guide, re.DOTALL))
+    assert list(tables) == ["product", "price"]
+    shop = re.search(r"BASE/store .*?-d '(\[.*?\])'", guide, re.DOTALL)
+    mapped = re.search(r"printf '(.*?)' > mappings.csv", guide)
+    assert shop
+    assert mapped
+    assert post(api, "store", shop.group(1), "application/json").json()["accepted"] == 1
+    assert post(api, "mapping", mapped.group(1).replace("\\n", "\n")).json()["accepted"] == 2
+    # Other tests of this module use the guide's GTINs.
+    tables["product"] = tables["product"].replace("4006381333931|96385074", "00012348")
+    for kind, table in tables.items():
+        told = post(api, kind, table).json()
+        assert (told["accepted"], told["errors"]) == (table.count("\n") - 1, [])
+    record(api.database_url)
+    for kind, table in tables.items():
+        assert post(api, kind, table).json()["unchanged"] == table.count("\n") - 1
+    asked = re.findall(r"BASE(/prices\S+)\" .*# ([\d.]+),", guide)
+    assert len(asked) == 2
+    for path, amount in asked:
+        (told,) = api.http.get(f"/v1/masterdata{path}").json()["prices"]
+        assert told["amount"] == amount
+    with psycopg.connect(api.database_url, autocommit=True) as connection:
+        assert "price_overlap" not in exception_codes(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -138,6 +139,41 @@ def test_the_hub_numbers_on_from_revisions_of_others(database_url: str, connecti
     take(database_url, "product", PRODUCTS.replace("Bread", "Brown bread"))
     record(database_url)
     assert body(connection, "product", "bread")["revision"] == 42
+
+
+def test_an_import_that_died_before_it_was_accepted_is_completed_not_doubled(
+    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(database_url, "product", PRODUCTS)
+    record(database_url)
+    other = PRODUCTS.replace("bakery", "bread")
+
+    async def dies(*_: Any) -> list[str]:
+        raise InterruptedError
+
+    with monkeypatch.context() as killed:
+        killed.setattr(GroupCommit, "submit", dies)
+        for _ in range(3):  # its revision is on disk, its event is not
+            with pytest.raises(InterruptedError):
+                take(database_url, "product", other)
+    assert counts(take(database_url, "product", other)) == {"unchanged": 2, "accepted": 1}
+    assert counts(take(database_url, "product", other)) == {"unchanged": 2, "duplicate": 1}
+    record(database_url)
+    found = body(connection, "product", "bread")
+    assert (found["revision"], found["product_class"]) == (2, "bread")
+    check_event_store(connection, 4)
+
+
+def test_imports_side_by_side_give_each_content_one_revision(database_url: str, connection: psycopg.Connection) -> None:
+    tables = [PRODUCTS.replace("Bread", f"Bread {n}") for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda table: take(database_url, "product", table), tables))
+    assert sum(outcome.accepted for outcome in outcomes) == 2 + 4
+    assert sum(outcome.duplicate for outcome in outcomes) == 3 * 2
+    record(database_url)
+    told = listing.versions(connection, "product", "bread").versions
+    assert sorted(one.revision for one in told) == [1, 2, 3, 4]
+    assert {msgspec.json.decode(one.record)["name"] for one in told} == {f"Bread {n}" for n in range(4)}
 
 
 def test_the_same_record_twice_in_a_file(database_url: str, connection: psycopg.Connection) -> None:
