@@ -68,6 +68,8 @@ def test_records_as_json_are_read_back_with_their_versions(api: Api) -> None:
         ("product", b"{}", "application/json", 400),
         ("product", b"[1", "application/json", 400),
         ("product", b"[" * 100_000, "application/json", 400),
+        ("product", b"[" + b"0," * 200_000 + b"0]", "application/json", 413),
+        ("product", "sku\n" + "\n" * 200_001, "text/csv", 413),
         ("product", b"x", "application/xml", 415),
         ("colour", b"[]", "application/json", 400),
         ("product", b"[" + b" " * (11 * 1024 * 1024) + b"]", "application/json", 413),

@@ -14,7 +14,7 @@ from tillwire import clock
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 from tillwire.masterdata import listing, lookup
-from tillwire.masterdata.bulk import SOURCE, Bulk, TooManyRowsError
+from tillwire.masterdata.bulk import MOST_REQUEST_ROWS, SOURCE, Bulk, TooManyRowsError
 from tillwire.masterdata.lookup import NoSuchRecordError
 from tillwire.masterdata.tables import TableError, decoded
 
@@ -136,7 +136,7 @@ async def upsert(
     node.refuse_if_catalogue_overloaded()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
-    bulk = Bulk(node.group_commit.submit, node.reading, source=source)
+    bulk = Bulk(node.group_commit.submit, node.reading, source=source, most_rows=MOST_REQUEST_ROWS)
     try:
         if media_type == "text/csv":
             outcome = await bulk.table(kind, decoded(body), all_or_nothing=all_or_nothing)

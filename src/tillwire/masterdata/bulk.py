@@ -39,6 +39,9 @@ CHUNK_ROWS = 250
 MOST_ATOMIC_ROWS = 10_000
 """All or nothing is one commit: it may hold so many."""
 
+MOST_REQUEST_ROWS = 200_000
+"""A request may hold so many: the API has other callers."""
+
 MOST_ERRORS = 1_000
 """Errors that are told one by one; the rest is counted."""
 
@@ -85,7 +88,7 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 class TooManyRowsError(TillwireError):
-    """More rows than all-or-nothing takes."""
+    """More rows than one request, or all-or-nothing, takes. Nothing of it was taken."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -119,20 +122,27 @@ _RECORDS = {kind: msgspec.json.Decoder(MESSAGES[name]) for kind, name in KINDS.i
 class Bulk:
     """Takes rows of one kind. ``submit`` is the group commit's; ``connect`` lends a connection in autocommit."""
 
-    def __init__(self, submit: Submit, connect: Connect, *, source: str = SOURCE) -> None:
+    def __init__(self, submit: Submit, connect: Connect, *, source: str = SOURCE, most_rows: int | None = None) -> None:
+        self._most_rows = most_rows
         self._submit = submit
         self._connect = connect
         self._source = source
 
     async def table(self, kind: str, text: str, *, all_or_nothing: bool = False) -> Outcome:
         """Take a table (CSV). Raises ``TableError`` if its header is wrong: then nothing of it was taken."""
+        self._refuse_above(text.count("\n"))
         rows = read_table(text, MESSAGES[KINDS[kind]])
         first = next(rows, None)
         return await self._take(kind, _after(first, rows) if first else [], _of_cells(kind), all_or_nothing)
 
     async def array(self, kind: str, items: Sequence[msgspec.Raw], *, all_or_nothing: bool = False) -> Outcome:
         """Take records as JSON."""
+        self._refuse_above(len(items))
         return await self._take(kind, enumerate(items), _of_json(kind), all_or_nothing)
+
+    def _refuse_above(self, rows: int) -> None:
+        if self._most_rows is not None and rows > self._most_rows:
+            raise TooManyRowsError(f"{rows:,} rows in one request; the limit is {self._most_rows:,}: send several")
 
     async def records(self, kind: str, records: Iterable[MasterRecord]) -> Outcome:
         """Take records of ours whose revision is the hub's to give."""
