@@ -12,7 +12,6 @@ import msgspec
 import psycopg
 import pytest
 from driving import record, rows, scalar
-from tryton_fixtures import CACHE, SETUP
 
 from tillwire.cli import masterdata
 from tillwire.config import Erp, Settings
@@ -28,6 +27,8 @@ pytest_plugins = ("tryton_fixtures",)
 @pytest.fixture(scope="module")
 def shop(erp_postgres: str, engines_folder: Path) -> Iterator[TrytonServer]:
     """A Tryton with products beside its books."""
+    from tryton_fixtures import CACHE, SETUP
+
     setup = msgspec.structs.replace(SETUP, modules=("account", "product"))
     with TrytonServer(erp_postgres, setup=setup, work_dir=engines_folder / "shop", cache_dir=CACHE) as server:
         yield server
