@@ -6,7 +6,9 @@ import argparse
 import itertools
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
@@ -67,9 +69,22 @@ def measure(folder: Path, count: int, *, real: bool) -> list[Figure]:
             p99 = figures.accept_to_visible_ms(hub, load)
             found.append(Figure("accept to visible in stock, p99 at 500 sales/s", p99, "ms", 250, at_most=True))
             figures.drain(connection)
+            found += _prices(hub, connection, load)
     finally:
         hub.stop()
     return found
+
+
+def _prices(hub: Hub, connection: psycopg.Connection, load: Iterator[dict[str, Any]]) -> list[Figure]:
+    console.print("sales beside 100,000 price changes")
+    p99, per_s = figures.sales_beside_prices(hub, load)
+    figures.drain(connection)
+    name = "accept to visible, p99 at 500 sales/s while 100,000 price changes are taken in"
+    return [
+        Figure(name, p99, "ms", 250, at_most=True),
+        Figure("prices taken in meanwhile", per_s, "prices/s", None),
+        Figure("price look-up, p99", figures.price_lookup_ms(hub), "ms", 10, at_most=True),
+    ]
 
 
 def _real_baskets(hub: Hub, connection: psycopg.Connection, count: int, found: list[Figure]) -> None:
@@ -82,6 +97,22 @@ def _real_baskets(hub: Hub, connection: psycopg.Connection, count: int, found: l
     rate = figures.throughput(hub, sales.joined(list(retailer.baskets(limit=count, retailer=known)), 100), count)
     found.append(Figure("sales recorded from HTTP, real baskets", rate, "sales/s", 6000))
     figures.drain(connection)
+
+
+def measure_prices(folder: Path) -> list[Figure]:
+    """The figures of sales beside price changes, alone."""
+    hub = Hub(folder, settings())
+    hub.start()
+    try:
+        with psycopg.connect(hub.settings.database_url, autocommit=True) as connection:
+            figures.send(hub, sales.batches(sales.master(), 500), BATCH, connections=2)
+            figures.drain(connection)
+            load = sales.generated(200_000, seed=4)
+            p99 = figures.accept_to_visible_ms(hub, load, seconds=10)
+            alone = Figure("accept to visible in stock, p99 at 500 sales/s", p99, "ms", 250, at_most=True)
+            return [alone, *_prices(hub, connection, load)]
+    finally:
+        hub.stop()
 
 
 def show(found: list[Figure]) -> None:
@@ -99,10 +130,14 @@ def main() -> None:
     """Measure, print, write JSON."""
     arguments = argparse.ArgumentParser(prog="benchmarks")
     arguments.add_argument("--sales", type=int, default=50_000)
+    arguments.add_argument("--prices", action="store_true", help="sales beside price changes, and nothing else")
     arguments.add_argument("--no-real", action="store_true", help="leave out the real baskets")
     arguments.add_argument("--output", type=Path, default=Path(__file__).with_name("latest.json"))
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
+        if given.prices:
+            show(measure_prices(Path(folder) / "hub"))
+            return
         found = measure(Path(folder) / "hub", given.sales, real=not given.no_real)
     show(found)
     rows = [

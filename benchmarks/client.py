@@ -11,9 +11,12 @@ BATCH = "application/cloudevents-batch+json"
 ONE = "application/cloudevents+json"
 
 
-def request(body: bytes, kind: str) -> bytes:
+CSV = "text/csv"
+
+
+def request(body: bytes, kind: str, path: str = "/v1/events") -> bytes:
     """One HTTP/1.1 request as bytes."""
-    head = f"POST /v1/events HTTP/1.1\r\nHost: bench\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -96,17 +96,28 @@ def single_requests(hub: Hub, events: Sequence[dict[str, Any]], *, clients: int 
     return len(events) / seconds
 
 
-def accept_to_visible_ms(hub: Hub, load: Iterator[dict[str, Any]], *, per_s: int = 500, seconds: int = 20) -> float:
-    """p99 of the time from a sale's answer to its stock being visible, at ``per_s`` sales a second, in ms."""
+def accept_to_visible_ms(
+    hub: Hub,
+    load: Iterator[dict[str, Any]],
+    *,
+    per_s: int = 500,
+    seconds: int = 20,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> float:
+    """p99 of the time from a sale's answer to its stock being visible, at ``per_s`` sales a second, in ms.
+
+    With ``beside``, for as long as that takes instead of ``seconds``.
+    """
     delays: list[float] = []
     every = 10
+    over = False
 
     async def background(until: float) -> None:
         connection = await Connection.open(hub.url)
         started = time.monotonic()
         for n in itertools.count():
             due = started + n * every / per_s
-            if due > until:
+            if over or due > until:
                 break
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             body = sales.batches([next(load) for _ in range(every)], every)[0]
@@ -133,15 +144,73 @@ def accept_to_visible_ms(hub: Hub, load: Iterator[dict[str, Any]], *, per_s: int
         connection = await Connection.open(hub.url)
         async with await psycopg.AsyncConnection.connect(hub.settings.database_url, autocommit=True) as database:
             n = 0
-            while time.monotonic() < until:
+            while not over and time.monotonic() < until:
                 await probe(n, connection, database)
                 n += 1
                 await asyncio.sleep(0.02)
         connection.close()
 
     async def run() -> None:
-        until = time.monotonic() + seconds
-        await asyncio.gather(background(until), probes(until))
+        nonlocal over
+        until = time.monotonic() + (seconds if beside is None else 600)
+        going = asyncio.gather(background(until), probes(until))
+        if beside is not None:
+            await beside()
+            over = True
+        await going
+
+    uvloop.run(run())
+    return statistics.quantiles(delays, n=100)[98]
+
+
+def sales_beside_prices(hub: Hub, load: Iterator[dict[str, Any]], count: int = 100_000) -> tuple[float, float]:
+    """While ``count`` price changes are taken in: p99 of accept to visible at 500 sales/s in ms; and prices a second,
+    from the first row sent to the last one recorded.
+    """
+    bodies = [request(body, client.CSV, "/v1/masterdata/price") for body in sales.price_tables(count, 5_000)]
+    seconds = 0.0
+
+    async def prices() -> None:
+        nonlocal seconds
+        async with await psycopg.AsyncConnection.connect(hub.settings.database_url, autocommit=True) as database:
+            query = "SELECT next_offset FROM event_partition WHERE partition = 17"
+
+            async def done() -> int:
+                row = await (await database.execute(query)).fetchone()
+                return int(row[0]) if row else 0
+
+            target = await done() + count
+            connection = await Connection.open(hub.url)
+            started = time.monotonic()
+            for body in bodies:
+                status, _ = await connection.send(body)
+                if status != 200:
+                    raise RuntimeError(f"prices were answered {status}")
+            accepted = time.monotonic() - started
+            while await done() < target:  # noqa: ASYNC110 - looking is the measurement
+                await asyncio.sleep(0.05)
+            seconds = time.monotonic() - started
+            connection.close()
+            print(f"  {count:,} prices: accepted in {accepted:.1f} s, recorded in {seconds:.1f} s")
+
+    p99 = accept_to_visible_ms(hub, load, beside=prices)
+    return p99, count / seconds
+
+
+def price_lookup_ms(hub: Hub, *, count: int = 2_000) -> float:
+    """p99 of a price look-up by HTTP, one after the other, in ms."""
+    delays: list[float] = []
+
+    async def run() -> None:
+        connection = await Connection.open(hub.url)
+        for n in range(count):
+            path = f"/v1/masterdata/prices?store=B{n % 4 + 1}&sku=P{n * 7919 % sales.PRODUCTS:07}"
+            started = time.monotonic()
+            status, _ = await connection.send(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+            delays.append((time.monotonic() - started) * 1000)
+            if status != 200:
+                raise RuntimeError(f"a price look-up was answered {status}")
+        connection.close()
 
     uvloop.run(run())
     return statistics.quantiles(delays, n=100)[98]

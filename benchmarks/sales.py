@@ -109,6 +109,16 @@ def _money(cents: int) -> str:
     return f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02}"
 
 
+def price_tables(count: int, size: int) -> list[bytes]:
+    """Prices of the generated products, everywhere and in single stores, as CSV bodies of ``size`` rows."""
+    head = "sku,store,currency,amount,effective_from\n"
+    rows = [
+        f"P{n % PRODUCTS:07},{f'B{n // PRODUCTS}' if n >= PRODUCTS else ''},USD,{_money(50 + n % 2000)},2026-01-01\n"
+        for n in range(count)
+    ]
+    return [(head + "".join(rows[i : i + size])).encode() for i in range(0, count, size)]
+
+
 def batches(events: Sequence[dict[str, Any]], size: int) -> list[bytes]:
     """The events as JSON bodies of ``size``."""
     return [msgspec.json.encode(events[i : i + size]) for i in range(0, len(events), size)]

@@ -75,6 +75,51 @@ def tender_type(name: str = "cash", *, revision: int = 1) -> Event:
     return event("master.tender", {"type": name, "name": name, "revision": revision})
 
 
+def price(
+    sku: str = "milk", amount: str = "2.00", since: str = "2026-01-01", *, revision: int = 1, **more: Any
+) -> Event:
+    """A price everywhere, from midnight of a day on; ``until`` names the day of whose midnight it ends."""
+    data = {"sku": sku, "currency": "USD", "amount": amount, "effective_from": f"{since}T00:00:00"}
+    if until := more.pop("until", None):
+        data["effective_to"] = f"{until}T00:00:00"
+    return event("master.price", {**data, "revision": revision, **more})
+
+
+def customer(pseudonym: str = "C1", *, revision: int = 1, **more: Any) -> Event:
+    """A customer."""
+    return event("master.customer", {"customer": pseudonym, "revision": revision, **more})
+
+
+def mapping(
+    kind: str, external: str, ours: str, *, system: str = "urn:pos:test", revision: int = 1, **more: Any
+) -> Event:
+    """What a source calls ``external`` is ``ours``."""
+    data = {"system": system, "kind": kind, "external": external, "ours": ours, "revision": revision}
+    return event("master.mapping", {**data, **more})
+
+
+def other_masters() -> list[Event]:
+    """A master record of every kind that sales do not refer to."""
+    company = {"company": "ACME", "revision": 1}
+    dated = [{"effective_from": "2026-07-01", "rate": "0.12"}]
+    parts = [{"sku": "milk", "quantity": "2"}, {"sku": "bread", "quantity": "1", "unit": "EA"}]
+    return [
+        event("master.register", {"store": STORE, "register": "9", "revision": 1}),
+        product(
+            "breakfast", "kits", components=parts, gtins=["4006381333931"], serial_controlled=True, tax_group="food"
+        ),
+        price(),
+        price("beer", "22.00", "2026-03-01", until="2026-03-08", store=STORE, unit="CS", tax_included=True),
+        event("master.tax-code", {"code": "VAT", "name": "VAT", "rate": "0.10", "rates": dated, "revision": 1}),
+        event("master.tax-group", {"group": "food", "name": "Food", "codes": ["STD", "RED"], "revision": 1}),
+        event("master.tender", {"type": "voucher", "name": "Voucher", "change_allowed": False, "revision": 1}),
+        customer(),
+        event("master.account", {"account": "4000", "name": "Sales", "kind": "revenue", **company}),
+        event("master.period", {"period": "2026-03", "first": "2026-03-01", "last": "2026-03-31", **company}),
+        mapping("product", "4711", "milk"),
+    ]
+
+
 def masters(*stores: Event) -> list[Event]:
     """What the other builders refer to: a store (or those given), four products, two tax codes, three tenders."""
     return [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from tillwire.config import Rules, Settings
 from tillwire.connectors import registry
-from tillwire.connectors.erp import CallWatch, ErpConnector
+from tillwire.connectors.erp import CallWatch, ErpConnector, MasterSource
 from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
@@ -67,3 +67,12 @@ def inbound_connectors(settings: Settings) -> dict[str, Any]:
                 raise ConfigurationError(f"connections.{connection.name}: {spec.name} is an ERP: it belongs in [erp]")
             found[connection.name] = spec.configure(connection.settings, of=f"connections.{connection.name}")
     return found
+
+
+def master_source(settings: Settings) -> MasterSource:
+    """The ERP as a source of master data. Raises ``ConfigurationError`` if none is configured or it is none."""
+    connector = erp_connector(settings)
+    if not hasattr(connector, "pull"):
+        connector.close()
+        raise ConfigurationError(f"the connector {settings.erp.kind!r} offers no master data")
+    return cast(MasterSource, connector)

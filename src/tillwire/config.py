@@ -61,6 +61,9 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     stream: str = "RETAIL"
     subject_prefix: str = "retail"
+    master_stream: str = "MASTER"
+    """The stream that keeps the last value of every master record."""
+    master_subject_prefix: str = "master"
     replicas: Positive = 1
     idle_ms: Positive = 50
 
@@ -265,7 +268,7 @@ def check(settings: Settings) -> None:
             raise ConfigurationError(f"rules.{name} must be a finite number from zero on, not {tolerance}")
     if not settings.posting.suspense_account.strip():
         raise ConfigurationError("posting.suspense_account is empty: name the account for what no rule maps")
-    for name in ("stream", "subject_prefix"):
+    for name in ("stream", "subject_prefix", "master_stream", "master_subject_prefix"):
         if not getattr(settings.relay, name).replace("_", "").replace("-", "").isalnum():
             raise ConfigurationError(f"relay.{name} may have letters, digits, - and _ only")
     names = [connection.name for connection in settings.connections]

@@ -25,9 +25,11 @@ from tillwire.connectors.inbound import Delivery, PullConnector
 from tillwire.database.migrate import migrate
 from tillwire.errors import AuthenticationError, ConfigurationError, RejectedError, TransientError
 from tillwire.events import follow, relay
+from tillwire.events.master_stream import MasterStream
 from tillwire.intake import foreign
 from tillwire.intake.normalise import Normaliser
 from tillwire.intake.worker import Worker
+from tillwire.masterdata.listing import set_at
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher
 from tillwire.posting.watch import ErpWatch
@@ -217,12 +219,15 @@ async def _spread_connected(settings: Settings, stop: Stop, projections: list[fo
         client = await relay.connect(settings.nats_url) if settings.nats_url else None
         try:
             publisher = relay.Relay(connection, client, settings.relay) if client else None
-            if publisher:
+            masters = MasterStream(connection, client, settings.relay, set_at) if client else None
+            if publisher and masters:
                 await publisher.ensure_stream()
+                await masters.ensure_stream()
             while not stop:
                 done = sum(follow.follow_once(connection, projection) for projection in projections)
-                if publisher:
+                if publisher and masters:
                     done += await publisher.publish_once()
+                    done += await masters.publish_once()
                 # Also lets the client answer the server's pings.
                 await asyncio.sleep(0 if done else settings.relay.idle_ms / 1000)
         finally:
@@ -231,10 +236,11 @@ async def _spread_connected(settings: Settings, stop: Stop, projections: list[fo
 
 
 async def rebuild_stream(settings: Settings) -> int:
-    """Publish every event again on a new stream; returns how many."""
+    """Publish every event, and every master record, again on new streams; returns how many events."""
     with connect(settings) as connection:
         client = await relay.connect(settings.nats_url)
         try:
+            await MasterStream(connection, client, settings.relay, set_at).rebuild()
             return await relay.Relay(connection, client, settings.relay).rebuild()
         finally:
             await client.close()

@@ -38,7 +38,12 @@ EVENTS: list[Event] = [
 def backbone() -> RelaySettings:
     """A stream of this test's own."""
     name = uuid.uuid4().hex[:12]
-    return RelaySettings(stream=f"RETAIL_{name}", subject_prefix=f"retail_{name}")
+    return RelaySettings(
+        stream=f"RETAIL_{name}",
+        subject_prefix=f"retail_{name}",
+        master_stream=f"MASTER_{name}",
+        master_subject_prefix=f"master_{name}",
+    )
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from builders import (
     trading_day,
 )
 
-from tillwire.events.partitions import PARTITIONS, partition_of
+from tillwire.events.partitions import CATALOGUE_PARTITION, MASTER_PARTITION, PARTITIONS, partition_of
 from tillwire.intake.door import BodyRefused, Prepared, Refusal, read_batch, read_event, read_one
 
 GOOD = raw(sale(1))
@@ -101,7 +101,7 @@ def test_all_events_of_a_store_share_a_partition() -> None:
     for number in stores[:20]:
         found = {read_event(raw(one)).partition for one in (sale(1, store=number), day_open(store=number))}  # type: ignore[union-attr]
         assert found == {partition_of(number)}
-    assert {partition_of(number) for number in stores} == set(PARTITIONS) - {0}
+    assert {partition_of(number) for number in stores} == set(PARTITIONS) - {MASTER_PARTITION, CATALOGUE_PARTITION}
 
 
 @pytest.mark.parametrize("value", HOSTILE_NUMBERS)

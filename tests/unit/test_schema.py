@@ -6,7 +6,20 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from builders import Event, changed, fulfilment, level, line, masters, movement, raw, sale, tender, trading_day
+from builders import (
+    Event,
+    changed,
+    fulfilment,
+    level,
+    line,
+    masters,
+    movement,
+    other_masters,
+    raw,
+    sale,
+    tender,
+    trading_day,
+)
 
 from tillwire.http.documentation import FIRST_SALE, event_components
 from tillwire.intake.door import Prepared, read_event
@@ -14,7 +27,7 @@ from tillwire.model.event import MESSAGES
 from tillwire.model.schema import envelope_schema, message_schema
 
 EXAMPLES: dict[str, list[Event]] = {name: [] for name in MESSAGES}
-for _example in [*masters(), *trading_day(), movement(), movement(note="x"), level(), fulfilment()]:
+for _example in [*masters(), *other_masters(), *trading_day(), movement(), movement(note="x"), level(), fulfilment()]:
     EXAMPLES[_example["type"]].append(_example)
 
 

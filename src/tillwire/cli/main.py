@@ -16,7 +16,7 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
-from tillwire.cli import clients, connections, exceptions, journals
+from tillwire.cli import clients, connections, exceptions, journals, masterdata
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, settings_of
 from tillwire.errors import ConfigurationError, TillwireError
 
@@ -30,6 +30,7 @@ app.command(connections.app)
 app.command(connections.try_, name="try")
 app.command(exceptions.app)
 app.command(journals.app)
+app.command(masterdata.app)
 
 
 @app.command
@@ -118,6 +119,7 @@ def relay(
     settings = settings_of(data)
     published = asyncio.run(runners.rebuild_stream(settings))
     console.print(f"published {published:,} events on stream {settings.relay.stream}, from offset 0 of every partition")
+    console.print(f"published the last value of every master record on stream {settings.relay.master_stream}")
 
 
 @app.command

@@ -5,13 +5,15 @@ A connector keeps no state of its own that matters: dispatch keeps the states of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
 
 import msgspec
 
 from tillwire.errors import AuthenticationError, OutcomeUnknownError, RateLimitedError, TillwireError, TransientError
 from tillwire.model.ledger import ErpDocument, Journal
+from tillwire.model.master import MasterRecord
 
 
 class Posted(msgspec.Struct, frozen=True, tag=True):
@@ -119,6 +121,30 @@ class ErpConnector(Protocol):
 
     def read_back(self, references: Sequence[str]) -> dict[str, ErpDocument]:
         """As ``find``, with the posted lines, for the proof that the ERP's books say what ours say."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+MasterKind = Literal["account", "period", "product", "tax-code"]
+"""Kinds of master records that an ERP may be the master of."""
+
+
+class MasterSource(Protocol):
+    """An ERP that master data is pulled from. Reads only."""
+
+    kinds: Sequence[MasterKind]
+    """What this ERP has, in the order in which it is best pulled."""
+
+    def pull(self, kind: MasterKind, since: datetime | None = None) -> Iterator[MasterRecord]:
+        """The records of a kind, those without effect included (``active`` is false); with ``since``, at least those
+        that changed at or after that instant.
+
+        Their revision is 0: the hub numbers them by content, so that what has not changed makes no event. Raises
+        ``TransientError``, ``AuthenticationError``, or ``RejectedError`` in the ERP's own words.
+        """
         ...
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ says so: it must not hold up those behind it, and PostgreSQL has it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from uuid import uuid4
 
 import msgspec
@@ -51,11 +52,46 @@ class _Acknowledgement(msgspec.Struct):
     error: dict | None = None
 
 
+def token_of(text: str) -> str:
+    """A text as one token of a subject: what a token cannot have becomes its code (``%2E``), nothing becomes ``-``."""
+    return _TOKEN.sub(lambda found: "".join(f"%{byte:02X}" for byte in found.group().encode()), text) or "-"
+
+
+def room_for_body(client: Client) -> int:
+    """Bytes of a message's body that the server takes beside its headers."""
+    return int(client.max_payload) - _HEADERS_BYTES
+
+
+async def publish_batch(
+    client: Client, messages: Sequence[tuple[str, bytes, dict[str, str]]], *, after: int | None = None
+) -> int:
+    """Publish subjects, bodies and headers as one atomic batch; returns the stream's sequence of its last message.
+
+    With ``after`` the stream takes it only if that is its last sequence. Raises ``TransientError`` if it does not take
+    it: none of it is there then.
+    """
+    batch_id = uuid4().hex
+    reply = None
+    for number, (subject, body, own) in enumerate(messages, 1):
+        headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number), **own}
+        if number == 1 and after is not None:
+            headers["Nats-Expected-Last-Sequence"] = str(after)
+        if number < len(messages):
+            await client.publish(subject, body, headers=headers)
+        else:
+            headers["Nats-Batch-Commit"] = "1"
+            reply = await client.request(subject, body, timeout=30, headers=headers)
+    assert reply is not None, "an empty batch"
+    answer = msgspec.json.decode(reply.data, type=_Acknowledgement)
+    if answer.error is not None or answer.count != len(messages):
+        raise TransientError(f"the stream did not take a batch of {len(messages)} events: {reply.data[:300]!r}")
+    return answer.seq
+
+
 def subject_of(prefix: str, event: Stored) -> str:
     """The subject of an event. Characters of a store number that a subject cannot have become their code (``%2E``)."""
     event_type, store = event.type_and_store()
-    token = _TOKEN.sub(lambda found: "".join(f"%{byte:02X}" for byte in found.group().encode()), store) or "-"
-    return f"{prefix}.{event.partition}.{token}.{event_type.removeprefix('tillwire.')}"
+    return f"{prefix}.{event.partition}.{token_of(store)}.{event_type.removeprefix('tillwire.')}"
 
 
 class Relay:
@@ -133,15 +169,11 @@ class Relay:
         return there
 
     async def _publish(self, events: list[Stored]) -> None:
-        batch_id = uuid4().hex
-        subject, body, headers = "", b"", {}
-        room = self._client.max_payload - _HEADERS_BYTES
-        for number, event in enumerate(events, 1):
-            subject = subject_of(self._settings.subject_prefix, event)
+        room = room_for_body(self._client)
+        messages = []
+        for event in events:
             body = event.raw
             headers = {
-                "Nats-Batch-Id": batch_id,
-                "Nats-Batch-Sequence": str(number),
                 "Tillwire-Partition": str(event.partition),
                 "Tillwire-Offset": str(event.offset),
                 "Content-Type": "application/cloudevents+json",
@@ -149,13 +181,8 @@ class Relay:
             if len(body) > room:
                 headers["Tillwire-Omitted-Bytes"] = str(len(body))
                 body = b""
-            if number < len(events):
-                await self._client.publish(subject, body, headers=headers)
-        headers["Nats-Batch-Commit"] = "1"
-        reply = await self._client.request(subject, body, timeout=30, headers=headers)
-        answer = msgspec.json.decode(reply.data, type=_Acknowledgement)
-        if answer.error is not None or answer.count != len(events):
-            raise TransientError(f"the stream did not take a batch of {len(events)} events: {reply.data[:300]!r}")
+            messages.append((subject_of(self._settings.subject_prefix, event), body, headers))
+        await publish_batch(self._client, messages)
 
     async def rebuild(self) -> int:
         """Delete the stream and publish every event again from PostgreSQL; returns how many."""

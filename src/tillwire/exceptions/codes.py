@@ -43,6 +43,8 @@ CODES: dict[str, Code] = {
         ("kind_contradiction", "the kind of transaction contradicts its lines or the sign of its total", INTEGRATION),
         ("original_missing", "a post-void does not name the transaction it voids", STORE_OPERATIONS),
         ("schema_drift", "the source changed its format: what came cannot be read as its contract says", INTEGRATION),
+        ("price_overlap", "two prices with an end, for the same, share some of their time", MERCHANDISING),
+        ("gtin_taken", "a GTIN of the product is another active product's", MERCHANDISING),
         ("processing_failed", "the event could not be processed, alone, by the hub's own fault", INTEGRATION),
     )
 }

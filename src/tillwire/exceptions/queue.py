@@ -11,7 +11,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.events.log import lock_partitions
-from tillwire.events.partitions import PARTITIONS, partition_of
+from tillwire.events.partitions import PARTITIONS, partition_for
 
 _sql = sql.load("tillwire.exceptions", "exceptions.sql")
 
@@ -79,7 +79,7 @@ def retry(connection: psycopg.Connection, *, exception_id: int | None = None, co
         parameters = chosen | {
             "groups": [group_id for group_id, _, _, _ in rows],
             "ordinals": [ordinal for _, ordinal, _, _ in rows],
-            "partitions": [partition_of(store) for _, _, store, _ in rows],
+            "partitions": [partition_for(event_type, store) for _, _, store, event_type in rows],
         }
         row = connection.execute(_sql.retry, parameters).fetchone()
     assert row is not None

@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
-from tillwire.http import connections, documentation, health, proof
+from tillwire.http import connections, documentation, health, masterdata, proof
 from tillwire.http.authentication import require_key
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
@@ -39,7 +39,17 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
     guarded = Router(
         "/v1",
         guards=[require_key],
-        route_handlers=[proof.reconciliation, proof.trace_key, proof.exceptions, connections.connections],
+        route_handlers=[
+            proof.reconciliation,
+            proof.trace_key,
+            proof.exceptions,
+            connections.connections,
+            masterdata.prices,
+            masterdata.rates,
+            masterdata.records,
+            masterdata.record,
+            masterdata.upsert,
+        ],
     )
     return Litestar(
         route_handlers=[

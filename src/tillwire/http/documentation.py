@@ -14,8 +14,11 @@ from litestar import MediaType, Request, Response, get
 from tillwire.exceptions.queue import ExceptionRow
 from tillwire.http.connections import ConnectionStatus, Receipt
 from tillwire.http.events import PATH
+from tillwire.masterdata.bulk import Outcome
+from tillwire.masterdata.listing import Page
+from tillwire.masterdata.lookup import PricesInForce, RateInForce
 from tillwire.model.event import MESSAGES
-from tillwire.model.schema import envelope_schema, message_schema
+from tillwire.model.schema import decimal_schema, envelope_schema, message_schema
 from tillwire.reconciliation.days import Report
 from tillwire.reconciliation.trace import Trace
 
@@ -145,17 +148,52 @@ _RESULTS: dict[str, Any] = {
     "/v1/reconciliation": Report,
     "/v1/trace/{key}": list[Trace],
     "/v1/exceptions": list[ExceptionRow],
+    "/v1/masterdata/prices": PricesInForce,
+    "/v1/masterdata/rates": RateInForce,
+    "/v1/masterdata/{kind}": Page,
 }
 """What routes answer that encode it themselves, so that the framework does not know it."""
 
 
 def _describe_results(described: dict[str, Any]) -> None:
     template = "#/components/schemas/{name}"
-    schemas, components = msgspec.json.schema_components(_RESULTS.values(), ref_template=template)
+    results = {**_RESULTS, _BULK: Outcome}
+    schemas, components = msgspec.json.schema_components(
+        results.values(), schema_hook=decimal_schema, ref_template=template
+    )
     described["components"]["schemas"].update(components)
-    for path, schema in zip(_RESULTS, schemas, strict=True):
-        answer = described["paths"][path]["get"]["responses"]["200"]
+    for path, schema in zip(results, schemas, strict=True):
+        answer = described["paths"].get(path, {}).get("get", {}).get("responses", {}).get("200", {})
         answer["content"] = {"application/json": {"schema": schema}}
+    _describe_bulk(described["paths"]["/v1/masterdata/{kind}"]["post"], schemas[-1])
+
+
+_BULK = "bulk upsert"
+_MAY_MISS = ("/v1/masterdata/prices", "/v1/masterdata/rates")
+"""Routes that answer 404 for what a parameter names."""
+
+
+def _describe_bulk(operation: dict[str, Any], outcome: dict[str, Any]) -> None:
+    """What the framework cannot know of a route that reads its body itself."""
+    operation["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    }
+    told = {
+        "200": "every row accepted, unchanged or duplicate",
+        "207": "some rows are rejected or in conflict, see errors",
+        "422": "all or nothing was asked for, and rows are rejected: nothing was accepted",
+    }
+    content = {"application/json": {"schema": outcome}}
+    operation["responses"] = {
+        **{status: {"description": text, "content": content} for status, text in told.items()},
+        "400": _problem_response("malformed JSON or table, or a wrong parameter"),
+        "413": _problem_response("body over the limit, or too many rows for all or nothing"),
+        "415": _problem_response("another content type"),
+    }
 
 
 def document(app: Any) -> dict[str, Any]:
@@ -191,12 +229,12 @@ def document(app: Any) -> dict[str, Any]:
     _describe_deliver(described)
     for path, operations in described["paths"].items():
         for operation in operations.values():
-            if "{" in path:
+            if "{" in path or path in _MAY_MISS:
                 operation["responses"].setdefault("404", _problem_response("there is no such thing"))
             if path.startswith("/v1/") and not path.startswith("/v1/schemas"):
                 operation["responses"].setdefault("401", _problem_response("no key in force"))
                 operation["responses"].setdefault("503", _problem_response("the database is away"))
-                if path != PATH:
+                if path != PATH and "415" not in operation["responses"]:  # who names that names all of its own
                     operation["responses"]["400"] = _problem_response("a parameter is wrong")
             else:
                 operation["security"] = []

@@ -45,6 +45,7 @@ class Node:
         self._readers = ConnectionPool(settings.database_url, min_size=0, max_size=4, open=False, **_POOL)
         self.client_keys: dict[bytes, str] = {}
         self.backlog = 0
+        self.catalogue_backlog = 0
         self.ready = False
         self._migrated = False
         self._looked_s = 0.0
@@ -96,9 +97,9 @@ class Node:
             async with self.pool.connection() as connection:
                 cursor = await connection.execute(KEYS_IN_FORCE)
                 self.client_keys = {bytes(digest): name for digest, name in await cursor.fetchall()}
-                cursor = await connection.execute(_intake_sql.backlog, (self.settings.http.backlog_limit + 1,))
+                cursor = await connection.execute(_intake_sql.backlog, {"most": self.settings.http.backlog_limit + 1})
                 row = await cursor.fetchone()
-                self.backlog = int(row[0]) if row else 0
+                self.backlog, self.catalogue_backlog = (int(row[0]), int(row[1])) if row else (0, 0)
             self.ready = True
         except (psycopg.Error, OSError, TimeoutError, TillwireError) as error:
             if self.ready:
@@ -134,7 +135,17 @@ class Node:
         return digest in self.client_keys
 
     def refuse_if_overloaded(self) -> None:
-        """Raises ``TransientError`` while more events wait for workers than the limit allows."""
+        """Raises ``TransientError`` while more events wait for workers than the limit allows.
+
+        Prices and customers do not count: no sale waits behind them, so none is refused for them.
+        """
+        self._refuse_above_limit(self.backlog)
+
+    def refuse_if_catalogue_overloaded(self) -> None:
+        """Raises ``TransientError`` while more events of either lane wait for workers than the limit allows."""
+        self._refuse_above_limit(max(self.backlog, self.catalogue_backlog))
+
+    def _refuse_above_limit(self, waiting: int) -> None:
         limit = self.settings.http.backlog_limit
-        if self.backlog > limit:
-            raise TransientError(f"{self.backlog} events wait for workers, the limit is {limit}", retry_after_s=2)
+        if waiting > limit:
+            raise TransientError(f"{waiting} events wait for workers, the limit is {limit}", retry_after_s=2)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tillwire.events.partitions import partition_of
+from tillwire.events.partitions import partition_for
 from tillwire.intake.light import LIGHT_DECODER, LightTransaction, numbers_are_sound
 from tillwire.intake.sound import first_unsound
 from tillwire.intake.texts import first_unfit
@@ -101,7 +101,7 @@ def _judged(event: Any, raw: bytes) -> Prepared | Refusal:
         event.source,
         event_type,
         key_of(message),
-        partition_of(store),
+        partition_for(event_type, store),
         raw,
         store,
         business_date_of(message),

@@ -41,7 +41,9 @@ VALUES (%(code)s, %(owner)s, %(message)s, '', %(faults)s, %(event_type)s, %(sour
 ON CONFLICT DO NOTHING
 
 -- name: backlog
--- Events that wait for a worker; counting stops at the limit, so that a long queue costs no more than that.
-SELECT coalesce(sum(events), 0)
-FROM (SELECT cardinality(ordinals) AS events FROM intake_queue LIMIT %s) AS waiting
-
+-- Events that wait for a worker, and those in the catalogue's lane; counting stops at the limit, so that a long queue
+-- costs no more than that.
+SELECT (SELECT coalesce(sum(events), 0)
+        FROM (SELECT cardinality(ordinals) AS events FROM intake_queue WHERE partition <> 17 LIMIT %(most)s) AS waiting),
+       (SELECT coalesce(sum(events), 0)
+        FROM (SELECT cardinality(ordinals) AS events FROM intake_queue WHERE partition = 17 LIMIT %(most)s) AS waiting)

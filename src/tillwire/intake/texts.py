@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
-from tillwire.model.identifiers import is_gln, is_gtin
-from tillwire.model.master import ProductRecord, StoreRecord
+from tillwire.masterdata.soundness import first_wrong
 
 KEY_FIELDS = ("store", "register", "shift", "document", "code", "type", "company", "product_class")
 """Fields of messages that are, or may be, part of a business key, a journal's reference or a posting's code."""
@@ -49,23 +46,5 @@ def _find(event: Any) -> tuple[str, str] | None:
     currency = getattr(message, "currency", "XXX")
     if not (currency.isascii() and currency.isalpha() and currency.isupper()):
         return "/data/currency", "a currency is three capital letters (ISO 4217)"
-    return _first_invalid_identifier(message)
-
-
-def _first_invalid_identifier(message: Any) -> tuple[str, str] | None:
-    """Identifiers of master records that carry their own proof: GTIN and GLN (check digit), time zones (IANA)."""
-    if isinstance(message, ProductRecord):
-        for i, code in enumerate(message.gtins):
-            if not is_gtin(code):
-                return f"/data/gtins/{i}", f"{code!r} is no GTIN: 8, 12, 13 or 14 digits, the last a right check digit"
-    elif isinstance(message, StoreRecord):
-        if message.gln is not None and not is_gln(message.gln):
-            return "/data/gln", f"{message.gln!r} is no GLN: 13 digits, the last a right check digit"
-        if message.time_zone not in _time_zones():
-            return "/data/time_zone", f"{message.time_zone!r} is no IANA time zone, such as America/New_York"
-    return None
-
-
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    wrong = first_wrong(message)
+    return ("/data" + wrong[0], wrong[1]) if wrong is not None else None

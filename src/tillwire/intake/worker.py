@@ -18,12 +18,14 @@ from tillwire import clock
 from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.events.log import Append
-from tillwire.events.partitions import MASTER_PARTITION
+from tillwire.events.partitions import CATALOGUE_PARTITION, MASTER_PARTITION
 from tillwire.events.recorded import Enrichment, InlineProjection
 from tillwire.faultpoints import passing
 from tillwire.intake.faulty import exception_row, failed_processing
 from tillwire.intake.rules import Auditor, Fault, Policy
+from tillwire.masterdata.conflicts import conflicts
 from tillwire.masterdata.snapshot import Snapshot
+from tillwire.masterdata.translate import Translator, reencoded
 from tillwire.model.event import MASTER_TYPES, MESSAGE_DECODER, type_of
 
 _sql = sql.load("tillwire.intake", "worker.sql")
@@ -33,6 +35,12 @@ _NOTHING = Enrichment()
 
 MOST_BATCH_BYTES = 32 * 1024 * 1024
 """A batch takes no further group once it has so many bytes of raw events: decoded, they are some ten times larger."""
+
+CATALOGUE_EVENTS = 250
+"""Prices and customers in one transaction: a sale that comes meanwhile waits some milliseconds for a worker."""
+
+CATALOGUE_TURN = 20
+"""Sales go first; but every so many batches the catalogue has its turn even if sales never cease."""
 
 
 class Item(msgspec.Struct, gc=False):
@@ -44,6 +52,9 @@ class Item(msgspec.Struct, gc=False):
     raw: bytes
     retry: bool
     event: Any = None
+    """In our words: translated, where its source has mappings."""
+    recorded_as: bytes = b""
+    """What goes to the event store: the raw bytes, or the translated event."""
     enrichment: Enrichment = _NOTHING
     faults: list[Fault] = []
 
@@ -54,6 +65,8 @@ class Claim(msgspec.Struct):
     offsets: dict[int, int]
     queue_rows: list[tuple[int, int, bool]]
     items: list[Item]
+    left: list[tuple[int, int, bool, list[int]]] = []
+    """Rows of the queue that were taken in part, with what stays of them."""
 
 
 class Worker:
@@ -73,8 +86,10 @@ class Worker:
         self._projections = projections
         self._master = Snapshot()
         self._auditor = Auditor(self._master, policy)
+        self._translator = Translator(self._master)
         self._most_events = most_events
         self._most_partitions = most_partitions
+        self._batches = 0
         self._now = now
 
     def work_once(self) -> int:
@@ -127,16 +142,18 @@ class Worker:
 
     def _claim(self) -> Claim | None:
         connection = self._connection
-        claimed = connection.execute(_sql.claim, {"most": self._most_partitions}).fetchall()
+        self._batches += 1
+        claimed, most = self._claim_partitions()
         if not claimed:
             return None
         offsets: dict[int, int] = dict(claimed)
-        parameters = {"partitions": list(offsets), "most": self._most_events}
+        parameters = {"partitions": list(offsets), "most": most}
         rows = connection.execute(_sql.take, parameters, binary=True).fetchall()
         passing("worker.after_claim")
         bodies: dict[int, list[bytes]] = {}
         items: list[Item] = []
         taken: list[tuple[int, int, bool]] = []
+        left: list[tuple[int, int, bool, list[int]]] = []
         size = 0
         for partition, group_id, ordinals, retry, body in rows:
             if size > MOST_BATCH_BYTES:  # the rest stays in the queue
@@ -145,14 +162,38 @@ class Worker:
                 pieces = bodies[group_id] = frames.unpack(body)
                 size += sum(map(len, pieces))
             pieces = bodies[group_id]
+            if partition == CATALOGUE_PARTITION and len(items) + len(ordinals) > most:
+                left.append((partition, group_id, retry, ordinals[most - len(items) :]))
+                ordinals = ordinals[: most - len(items)]
+            else:
+                taken.append((partition, group_id, retry))
             items += [Item(partition, group_id, ordinal, pieces[ordinal], retry) for ordinal in ordinals]
-            taken.append((partition, group_id, retry))
-        return Claim(offsets, taken, items)
+        return Claim(offsets, taken, items, left)
+
+    def _claim_partitions(self) -> tuple[list[Any], int]:
+        """Partitions and their next offsets, and how many events to take: stores first, then the catalogue."""
+        connection = self._connection
+        catalogue_first = self._batches % CATALOGUE_TURN == 0
+        for catalogue in (True, False) if catalogue_first else (False, True):
+            if catalogue:
+                claimed = connection.execute(_sql.claim_catalogue).fetchall()
+            else:
+                claimed = connection.execute(_sql.claim, {"most": self._most_partitions}).fetchall()
+            if claimed:
+                return claimed, min(CATALOGUE_EVENTS, self._most_events) if catalogue else self._most_events
+        return [], 0
 
     def _refresh_master(self) -> None:
-        row = self._connection.execute(_sql.master_offset).fetchone()
-        assert row is not None
-        self._master.refresh(self._connection, row[0])
+        offsets: dict[int, int] = dict(self._connection.execute(_sql.master_offsets).fetchall())
+        self._master.refresh(self._connection, offsets[MASTER_PARTITION], offsets[CATALOGUE_PARTITION])
+
+    def _contradictions(self, items: list[Item]) -> dict[int, list[Fault]]:
+        """The faults of master records that contradict others, by the identity of their items."""
+        if not any(item.partition in (MASTER_PARTITION, CATALOGUE_PARTITION) for item in items):
+            return {}
+        records = [item for item in items if type_of(item.event) in MASTER_TYPES]
+        found = conflicts(self._connection, [item.event.data for item in records])
+        return {id(records[place]): [Fault(*conflict)] for place, conflict in found.items()}
 
     def _record(self, offsets: dict[int, int], items: list[Item]) -> None:
         """Check, append and project a batch. Business faults become exceptions; anything else raises."""
@@ -166,18 +207,26 @@ class Worker:
         today = self._now().date()
         faulty: list[Item] = []
         retried: list[Item] = []
+        translate = self._translator.translate
         for item in items:
-            item.event = event = MESSAGE_DECODER.decode(item.raw)
+            decoded = MESSAGE_DECODER.decode(item.raw)
+            item.event = translate(decoded.source, decoded) if self._master.mappings else decoded
+            item.recorded_as = item.raw if item.event is decoded else reencoded(item.raw, item.event)
+        contradictions = self._contradictions(items)
+        for item in items:
+            event = item.event
             if type_of(event) not in MASTER_TYPES:
                 item.faults, item.enrichment = self._auditor.check(event.data, today)
-                if item.faults:
-                    faulty.append(item)
-                    continue
+            else:
+                item.faults = contradictions.get(id(item), [])
+            if item.faults:
+                faulty.append(item)
+                continue
             if item.retry:
                 retried.append(item)
             recorded = add(
                 event,
-                item.raw,
+                item.recorded_as,
                 item.enrichment,
                 partition=item.partition,
                 group_id=item.group_id,
@@ -207,6 +256,10 @@ class Worker:
             "retries": [retry for _, _, retry in claim.queue_rows],
         }
         self._connection.execute(_sql.done, parameters)
+        for partition, group_id, retry, ordinals in claim.left:
+            self._connection.execute(
+                _sql.leave, {"partition": partition, "group": group_id, "retry": retry, "ordinals": ordinals}
+            )
 
 
 def _is_away(error: Exception) -> bool:

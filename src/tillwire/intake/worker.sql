@@ -1,19 +1,32 @@
 -- name: claim
 -- Partitions with work that no other worker holds, the longest waiting first. The lock is held to the commit: it gives
--- out dense offsets, and a worker that dies lets go of it at once. What was accepted after a master record waits for it.
+-- out dense offsets, and a worker that dies lets go of it at once. What was accepted after a master record that sales
+-- depend on waits for it. The catalogue's lane is claimed by itself.
 SELECT p.partition, p.next_offset
 FROM event_partition p
 JOIN LATERAL (
     SELECT q.group_id FROM intake_queue q WHERE q.partition = p.partition ORDER BY q.group_id LIMIT 1
 ) AS oldest ON true
-WHERE p.partition = 0
-   OR oldest.group_id < coalesce((SELECT min(group_id) FROM intake_queue WHERE partition = 0), 9223372036854775807)
+WHERE p.partition <> 17
+  AND (p.partition = 0
+       OR oldest.group_id < coalesce((SELECT min(group_id) FROM intake_queue WHERE partition = 0), 9223372036854775807))
 ORDER BY oldest.group_id
 LIMIT %(most)s
 FOR UPDATE OF p SKIP LOCKED
 
--- name: master_offset
-SELECT next_offset FROM event_partition WHERE partition = 0
+-- name: claim_catalogue
+-- The lane of prices and customers, if anything waits there. What was accepted after a mapping waits for it here, too.
+SELECT p.partition, p.next_offset
+FROM event_partition p
+JOIN LATERAL (
+    SELECT q.group_id FROM intake_queue q WHERE q.partition = p.partition ORDER BY q.group_id LIMIT 1
+) AS oldest ON true
+WHERE p.partition = 17
+  AND oldest.group_id < coalesce((SELECT min(group_id) FROM intake_queue WHERE partition = 0), 9223372036854775807)
+FOR UPDATE OF p SKIP LOCKED
+
+-- name: master_offsets
+SELECT partition, next_offset FROM event_partition WHERE partition IN (0, 17)
 
 -- name: take
 -- What waits in the claimed partitions, oldest first, up to about so many events.
@@ -38,6 +51,11 @@ ORDER BY w.group_id, w.partition, w.retry
 DELETE FROM intake_queue
 USING unnest(%(partitions)b::int2[], %(groups)b::int8[], %(retries)b::bool[]) AS d (partition, group_id, retry)
 WHERE intake_queue.partition = d.partition AND intake_queue.group_id = d.group_id AND intake_queue.retry = d.retry
+
+-- name: leave
+-- Of a row that was taken in part: what stays.
+UPDATE intake_queue SET ordinals = %(ordinals)s
+WHERE partition = %(partition)s AND group_id = %(group)s AND retry = %(retry)s
 
 -- name: raise_exceptions
 INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,

@@ -37,6 +37,13 @@ MASTER_STORE = "tillwire.master.store.v1"
 MASTER_PRODUCT = "tillwire.master.product.v1"
 MASTER_TAX_CODE = "tillwire.master.tax-code.v1"
 MASTER_TENDER = "tillwire.master.tender.v1"
+MASTER_REGISTER = "tillwire.master.register.v1"
+MASTER_PRICE = "tillwire.master.price.v1"
+MASTER_TAX_GROUP = "tillwire.master.tax-group.v1"
+MASTER_CUSTOMER = "tillwire.master.customer.v1"
+MASTER_ACCOUNT = "tillwire.master.account.v1"
+MASTER_PERIOD = "tillwire.master.period.v1"
+MASTER_MAPPING = "tillwire.master.mapping.v1"
 
 MESSAGES: dict[str, type[Any]] = {
     TRANSACTION: transaction.Transaction,
@@ -51,10 +58,20 @@ MESSAGES: dict[str, type[Any]] = {
     MASTER_PRODUCT: master.ProductRecord,
     MASTER_TAX_CODE: master.TaxCodeRecord,
     MASTER_TENDER: master.TenderRecord,
+    MASTER_REGISTER: master.RegisterRecord,
+    MASTER_PRICE: master.PriceRecord,
+    MASTER_TAX_GROUP: master.TaxGroupRecord,
+    MASTER_CUSTOMER: master.CustomerRecord,
+    MASTER_ACCOUNT: master.AccountRecord,
+    MASTER_PERIOD: master.PeriodRecord,
+    MASTER_MAPPING: master.MappingRecord,
 }
 """Every event type and the struct of its data."""
 
-MASTER_TYPES = frozenset({MASTER_STORE, MASTER_PRODUCT, MASTER_TAX_CODE, MASTER_TENDER})
+MASTER_TYPES = frozenset(name for name in MESSAGES if name.startswith("tillwire.master."))
+
+CATALOGUE_TYPES = frozenset({MASTER_PRICE, MASTER_CUSTOMER})
+"""Master records that come in bulk and that no sale waits for: they have a lane of their own."""
 
 AttributeText = Annotated[str, Meta(min_length=1, max_length=256)]
 """Printable; checked at the door."""
@@ -97,7 +114,9 @@ EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(EVEN
 
 
 class _Bare(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """No context attributes: for who needs the message only."""
+    """No context attributes but the source: for who needs the message only."""
+
+    source: str = ""
 
 
 MESSAGE_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(

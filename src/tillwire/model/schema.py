@@ -10,7 +10,8 @@ import msgspec
 from tillwire.model.event import MESSAGES
 
 
-def _decimal_schema(kind: type) -> dict[str, Any]:
+def decimal_schema(kind: type) -> dict[str, Any]:
+    """A schema hook of msgspec's for what it has no schema of."""
     if kind is Decimal:
         return {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,8})?$", "description": "decimal as text"}
     raise NotImplementedError(f"no JSON Schema for {kind}")
@@ -34,7 +35,7 @@ def _decimals_as_text(node: Any) -> Any:
 
 def message_schema(event_type: str) -> dict[str, Any]:
     """The JSON Schema of the data of ``event_type``. Raises ``KeyError`` for an unknown type."""
-    schema = msgspec.json.schema(MESSAGES[event_type], schema_hook=_decimal_schema)
+    schema = msgspec.json.schema(MESSAGES[event_type], schema_hook=decimal_schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"/v1/schemas/{event_type}",

@@ -10,6 +10,7 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.events import frames
+from tillwire.events.log import read_chunks
 from tillwire.model.event import EVENT_DECODER, business_date_of, store_of
 
 _sql = sql.load("tillwire.reconciliation", "reconciliation.sql")
@@ -22,6 +23,9 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     received_at: datetime
     raw: msgspec.Raw
+    """As it was accepted."""
+    translated: msgspec.Raw | None
+    """As it was recorded, where its source's identifiers were translated into ours."""
     recorded: dict[str, Any] | None
     entries: list[dict[str, Any]]
     movements: list[dict[str, Any]]
@@ -56,8 +60,11 @@ def _trace(
     movements: list[dict[str, Any]] = []
     journal = None
     published = False
+    translated = None
     if recorded is not None:
         offset = recorded["event_offset"]
+        stored = next(read_chunks(connection, recorded["partition"], offset, most_chunks=1))[0]
+        translated = msgspec.Raw(stored.raw) if stored.raw != raw else None
         message = EVENT_DECODER.decode(raw).data
         place = (store_of(message), business_date_of(message), offset)
         entries = _rows(connection, _sql.entries, place)
@@ -70,6 +77,7 @@ def _trace(
         source=source,
         received_at=received_at,
         raw=msgspec.Raw(raw),
+        translated=translated,
         recorded=recorded,
         entries=entries,
         movements=movements,

@@ -8,15 +8,17 @@ takes the same description any number of times.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from tillwire.connectors.erp import CallWatch, Posted, PostingOutcome, Rejected, Unknown
-from tillwire.connectors.tryton import lookup, wire
+from tillwire.connectors.erp import CallWatch, MasterKind, Posted, PostingOutcome, Rejected, Unknown
+from tillwire.connectors.tryton import lookup, masters, wire
 from tillwire.connectors.tryton.books import Books, Company, find_company, look_up
 from tillwire.connectors.tryton.client import TrytonClient
 from tillwire.connectors.tryton.settings import TrytonSettings
 from tillwire.errors import AuthenticationError, OutcomeUnknownError, RejectedError, TillwireError, TransientError
 from tillwire.model.ledger import ErpDocument, Journal
+from tillwire.model.master import MasterRecord
 
 
 class _Draft(NamedTuple):
@@ -145,6 +147,14 @@ class TrytonConnector:
             )
             for reference, document in found.items()
         }
+
+    kinds = masters.KINDS
+
+    def pull(self, kind: MasterKind, since: datetime | None = None) -> Iterator[MasterRecord]:
+        """The records of a kind as the ERP has them, with revision 0; see ``MasterSource``. Reads only."""
+        company = self._open()
+        name = self.settings.hub_companies[0] if self.settings.hub_companies else self.settings.company
+        return masters.pull(self.client, company, name, kind, since)
 
     def close(self) -> None:
         """Log out and let go of the connection."""
