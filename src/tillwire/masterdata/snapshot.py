@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import msgspec
@@ -27,6 +28,10 @@ class Snapshot:
         self.products: dict[str, Product] = {}
         self.tax_codes: dict[str, master.TaxCodeRecord] = {}
         self.tenders: dict[str, master.TenderRecord] = {}
+        self.serial_controlled: set[str] = set()
+        self.tax_groups: dict[str, frozenset[str]] = {}
+        self.customers: set[str] = set()
+        self.periods: dict[str, list[tuple[date, date, bool]]] = {}
         self.loaded_to = 0
         """The offset of partition 0 up to which this snapshot has seen every change."""
 
