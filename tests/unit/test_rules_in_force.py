@@ -11,6 +11,8 @@ import pytest
 from builders import DAY, Event, line, masters, raw, sale, tender
 
 from tillwire import bootstrap, config
+from tillwire.cli.main import check as check_command
+from tillwire.cli.main import up as up_command
 from tillwire.cli.rules import in_force, show
 from tillwire.errors import ConfigurationError
 from tillwire.exceptions.codes import CODES
@@ -149,6 +151,17 @@ def test_sources_share_what_no_pattern_tells_apart(tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_configuration_is_named(tmp_path: Path, toml: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         policy(toml, tmp_path)
+
+
+def test_tillwire_check_and_up_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tillwire.toml"
+    path.write_text('[rules.codes.totl_mismatch]\nseverity = "off"\n')
+    monkeypatch.setenv("TILLWIRE_CONFIG", str(path))
+    with pytest.raises(ConfigurationError, match="totl_mismatch"):
+        check_command()
+    with pytest.raises(ConfigurationError, match="totl_mismatch"):
+        up_command(data=tmp_path / "data")
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_severity_that_there_is_not_is_refused_without_a_file_too() -> None:

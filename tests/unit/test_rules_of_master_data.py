@@ -132,6 +132,22 @@ def test_over_and_underpayment_have_limits(paid: str, codes: list[str]) -> None:
     assert {fault.severity for fault in faults} <= {"warning" if codes == ["over_under_payment"] else "blocking"}
 
 
+def rated(rate: str, tax: str, quantity: str = "1", code: str = "STD") -> Event:
+    made = line("milk", quantity, "20.00", taxes=[{"code": code, "rate": rate, "amount": tax}])
+    return (returned if quantity.startswith("-") else sale)(1, made)
+
+
+def test_a_rate_is_compared_with_master_data_where_that_is_wanted() -> None:
+    wanted = Auditor(snapshot(), Policy(severities={"tax_rate_mismatch": "warning"}))
+    old, new = rated("0.09", "1.80"), rated("0.100", "2.00")
+    (fault,) = check(wanted, old)
+    assert (fault.code, fault.severity, fault.pointer) == ("tax_rate_mismatch", "warning", "/data/lines/0/taxes/0/rate")
+    assert check(wanted, new) == []
+    assert check(wanted, rated("0.09", "-1.80", "-1")) == []
+    assert [one.code for one in check(wanted, rated("0.09", "1.80", code="X"))] == ["unknown_tax_code"]
+    assert check(Auditor(snapshot(), Policy()), old) == []
+
+
 def tolerated(code: str, units: int, **policy: Any) -> Auditor:
     return Auditor(snapshot(), Policy(tolerances={code: Decimal(units)}, **policy))
 

@@ -13,6 +13,7 @@ from tillwire.exceptions.code import (
     FINANCE,
     INTEGRATION,
     MERCHANDISING,
+    OFF,
     STORE_OPERATIONS,
     WARNING,
     Code,
@@ -104,6 +105,13 @@ _LINES = (
         "the authority computes base x rate: tax collected otherwise is owed or refunded by the retailer",
         INTEGRATION,
         tolerance=_ONE_UNIT,
+    ),
+    Code(
+        "tax_rate_mismatch",
+        "a tax's rate is not that of its code on the business date",
+        "a till that missed a change of rates collects the wrong tax on every sale until somebody looks",
+        FINANCE,
+        OFF,
     ),
     Code(
         "sign_contradiction",

@@ -44,6 +44,11 @@ class Snapshot:
         self.loaded_to = changed_to
         return True
 
+    def rate_of(self, code: str, day: date) -> Decimal | None:
+        """The rate of a tax code on a store's business date, as a fraction; none if there is no such code."""
+        record = self.tax_codes.get(code)
+        return record.rate if record is not None else None
+
     def put(self, record: master.MasterRecord) -> None:
         """Set or, where it is not active any more, remove one record."""
         match record:

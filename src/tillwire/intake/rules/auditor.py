@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from tillwire.events.recorded import Enrichment
-from tillwire.exceptions.codes import WARNING
+from tillwire.exceptions.codes import OFF, WARNING
 from tillwire.intake.rules.headers import item_counts
 from tillwire.intake.rules.lines import Goods
 from tillwire.intake.rules.payments import GIFT_CARD
@@ -94,6 +94,7 @@ class _Audit:
         self._amounts = Judge(Scope.AMOUNTS, severities)
         self._kind = Judge(Scope.KIND, severities)
         self._till = Judge(Scope.TILL, severities)
+        self._judges_rates = severities["tax_rate_mismatch"] != OFF
         self._today = date.min
         self._givens: dict[str, Given] = {}
         self._sound_dates: set[date] = set()
@@ -214,6 +215,7 @@ class _Audit:
         tax_codes = master.tax_codes
         serials = master.serial_controlled
         groups = master.tax_groups
+        rate_of = master.rate_of if self._judges_rates else None
         included = tx.tax_included
         most_off = by.tolerances["line_extension_mismatch"]
         most_tax = by.tolerances["line_tax_mismatch"]
@@ -275,6 +277,8 @@ class _Audit:
                     if one.code not in tax_codes:
                         plain = False
                     elif rate is not None:
+                        if rate_of is not None and rate != rate_of(one.code, tx.business_date):
+                            plain = False
                         base = one.taxable
                         if base is not None:
                             if not least_tax <= base * rate - part <= most_tax:

@@ -106,6 +106,18 @@ def _all_rates(line: Line) -> Decimal | None:
     return sum(rates, ZERO) if len(rates) == len(line.taxes) else None
 
 
+@rule("tax_rate_mismatch", Scope.LINE)
+def tax_rate(line: Line, tx: Transaction, given: Given) -> Iterator[Finding]:
+    """A tax with a rate has that of its code on the business date. What is returned keeps its original's rate."""
+    if line.quantity < ZERO:
+        return
+    for j, tax in enumerate(line.taxes):
+        known = given.master.rate_of(tax.code, tx.business_date)
+        if tax.rate is not None and known is not None and tax.rate != known:
+            text = f"rate {tax.rate}, but that of {tax.code!r} is {known} on {tx.business_date}"
+            yield text, f"/taxes/{j}/rate"
+
+
 @rule("tax_exempt_mismatch", Scope.LINE)
 def exempt_line(line: Line, tx: Transaction, given: Given) -> Iterator[Finding]:
     """A line that is exempt bears no tax."""
