@@ -2,8 +2,8 @@
 
 Decoding, rules and projections are measured alone, in memory, as the best of several rounds; the whole is a worker's
 own processor time with a real PostgreSQL, from taking a batch to its commit; the rest is what is left of it. Sales of
-four lines, two of them discounted, all taxed by a rate, cash with change; and, for the rules alone, the same with prices
-that include tax, with what a source may add, and with faults.
+four lines, two of them discounted, all taxed by a rate, cash with change; and, for the rules alone, the same with
+prices that include tax, with what a source may add, and with faults.
 """
 
 from __future__ import annotations
