@@ -10,6 +10,7 @@ from builders import Event, batch, line, masters, movement, raw, sale, tender, t
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tillwire.intake.depth import depth_exceeds, is_deeper
 from tillwire.intake.door import BodyRefused, Prepared, read_batch, read_event
 from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
 from tillwire.model.master import ProductRecord
@@ -201,3 +202,43 @@ def test_neighbours_are_unharmed_or_the_body_is_no_json(content: bytes) -> None:
     assert isinstance(first, Prepared)
     assert isinstance(last, Prepared)
     assert (first.raw, last.raw) == (good, other)
+
+
+JSON_VALUES = st.recursive(
+    st.one_of(st.integers(), st.text(alphabet='[]{}",\\ ab', max_size=6)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(alphabet='[]{}"\\a', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=30,
+)
+
+
+def depth_of(node: Any) -> int:
+    if isinstance(node, dict):
+        return 1 + max(map(depth_of, node.values()), default=0)
+    return 1 + max(map(depth_of, node), default=0) if isinstance(node, list) else 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON_VALUES, st.integers(0, 6), st.booleans())
+def test_depth_is_that_of_arrays_and_objects_whatever_stands_in_texts(value: Any, wraps: int, indented: bool) -> None:
+    for _ in range(wraps):
+        value = [value]
+    content = msgspec.json.encode(value)
+    if indented:
+        content = msgspec.json.format(content)
+    depth = depth_of(value)
+    assert not depth_exceeds(content, depth)
+    assert depth == 0 or depth_exceeds(content, depth - 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(disturbed(), st.integers(16, 40), JSON_VALUES, st.integers(0, 45))
+def test_a_shorter_way_to_depth_finds_the_same(content: bytes, most: int, value: Any, wraps: int) -> None:
+    if decoded(content) is None:
+        return
+    for _ in range(wraps):
+        value = {"a": value}
+    deep = content[:-1] + b',"extension":' + msgspec.json.encode(value) + b"}"
+    event = decoded(deep)
+    assert is_deeper(deep, event.data, most) == depth_exceeds(deep, most)

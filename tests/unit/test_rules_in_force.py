@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from builders import DAY, Event, line, masters, raw, sale, tender
 
@@ -18,6 +19,7 @@ from tillwire.errors import ConfigurationError
 from tillwire.exceptions.codes import CODES
 from tillwire.intake.faulty import exception_row
 from tillwire.intake.rules import Auditor, Enrichment, Fault, Policy
+from tillwire.intake.trial import Outcome, Raised
 from tillwire.masterdata.snapshot import Snapshot
 from tillwire.model.event import EVENT_DECODER
 
@@ -192,3 +194,11 @@ def test_an_exception_goes_to_the_owner_that_is_configured(tmp_path: Path) -> No
     row = exception_row(raw(WRONG_TAX), 1, 0, faults, made)
     assert (row["code"], row["owner"]) == ("tax_mismatch", "tax desk")
     assert json.loads(str(row["faults"]))[0]["severity"] == "blocking"
+
+
+def test_a_trial_with_warnings_alone_is_mapped() -> None:
+    warned = Raised("", "gift_card_invalid", "a gift card without its number", severity="warning")
+    held = Raised("", "total_mismatch", "total 1, but 2")
+    event = msgspec.Raw(b"{}")
+    assert Outcome(file="x", events=[event], exceptions=[warned]).verdict == "mapped"
+    assert Outcome(file="x", events=[event], exceptions=[warned, held]).verdict == "raised"
