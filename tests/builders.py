@@ -152,6 +152,8 @@ def line(
     off = Decimal(discount[0]) if discount else Decimal(0)
     made: Data = {"sku": sku, "quantity": quantity, "unit_price": price}
     made["amount"] = str(Decimal(quantity) * Decimal(price) - off)
+    if more.get("kind") == "gift_card":
+        made["reference"] = "GC-1"
     if discount:
         made["discounts"] = [{"amount": discount[0], "reason": discount[1]}]
     if tax:
@@ -173,7 +175,8 @@ def total_of(lines: Iterable[Mapping[str, Any]], *, tax_included: bool = False, 
 
 def tender(amount: Any, kind: str = "cash", **more: Any) -> Data:
     """A means of payment."""
-    return {"type": kind, "amount": str(amount), **more}
+    number = {"reference": "GC-2"} if kind == "gift_card" else {}
+    return {"type": kind, "amount": str(amount), **number, **more}
 
 
 def transaction(

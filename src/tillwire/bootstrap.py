@@ -30,12 +30,19 @@ def async_projections() -> list[AsyncProjection]:
 
 
 def policy(rules: Rules) -> Policy:
-    """Tolerances of the validation rules."""
+    """The validation rules as they are in force. Raises ``ConfigurationError`` for codes that there are not."""
+    codes = rules.codes
     return Policy(
         extension_tolerance_units=rules.extension_tolerance_units,
         total_tolerance_units=rules.total_tolerance_units,
+        over_payment_units=rules.over_payment_units,
+        under_payment_units=rules.under_payment_units,
         future_days=rules.future_days,
         past_days=rules.past_days,
+        severities={code: one.severity for code, one in codes.items() if one.severity is not None},
+        owners={code: one.owner for code, one in codes.items() if one.owner is not None},
+        tolerances={code: one.tolerance for code, one in codes.items() if one.tolerance is not None},
+        sources=tuple((one.pattern, one.severity) for one in rules.sources),
     )
 
 

@@ -32,6 +32,8 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """``off`` is for trying things out, and allowed only while ``host`` is a loopback address."""
     most_body_bytes: Positive = 10 * 1024 * 1024
     most_batch_events: Positive = 1_000
+    most_depth: Annotated[int, Meta(ge=16, le=256)] = 64
+    """How deep an event may be nested: arrays and objects within one another, of extensions, too."""
     backlog_limit: Positive = 200_000
     """Events that may wait for a worker before new ones are answered 503."""
 
@@ -47,13 +49,47 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How long a worker that found nothing waits before it looks again."""
 
 
+Severity = Literal["blocking", "warning", "off"]
+
+
+class CodeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One code as it is to be in force; what is left out stays as the catalogue has it (`tillwire rules`)."""
+
+    severity: Severity | None = None
+    """``blocking``: the event waits in the exception queue; ``warning``: it is recorded and shown; ``off``: nothing."""
+    owner: str | None = None
+    """Who works its exceptions."""
+    tolerance: Decimal | None = None
+    """What the rule lets through, in minor units of the transaction's currency (pieces for item_count_mismatch)."""
+
+
+class SourceRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Severities for events of some sources. The first entry that matches a source and names a code counts."""
+
+    pattern: str
+    """Of the event's ``source``, with ``*`` and ``?``: urn:pos:franchise-*."""
+    severity: dict[str, Severity]
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Tolerances of the validation rules, in minor units of the transaction's currency."""
+    """The validation rules; ``*_units`` are in minor units of the transaction's currency."""
 
     extension_tolerance_units: Decimal = Decimal(1)
+    """Of computed lines: line_extension_mismatch and line_tax_mismatch."""
     total_tolerance_units: Decimal = Decimal(0)
+    """Of sums: total, net, tax and discount of the header, and the discount of a line."""
+    over_payment_units: Decimal = Decimal(0)
+    """Tenders may exceed the total by so much: an over_under_payment; beyond, a tender_mismatch."""
+    under_payment_units: Decimal = Decimal(0)
+    """Tenders may fall short of the total by so much."""
     future_days: Positive = 1
+    """How far ahead of the hub's date a business date may be."""
     past_days: Positive = 3660
+    """How old a business date may be."""
+    codes: dict[str, CodeRule] = {}
+    """Severity, owner and tolerance by code."""
+    sources: tuple[SourceRules, ...] = ()
+    """Severities by source."""
 
 
 class Relay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -262,7 +298,7 @@ def check(settings: Settings) -> None:
     """Raises ``ConfigurationError`` if settings contradict each other."""
     if settings.http.api_keys == "off" and not is_loopback(settings.http.host):
         raise ConfigurationError(f"http.api_keys = off needs a loopback address, not {settings.http.host}")
-    for name in ("extension_tolerance_units", "total_tolerance_units"):
+    for name in ("extension_tolerance_units", "total_tolerance_units", "over_payment_units", "under_payment_units"):
         tolerance = getattr(settings.rules, name)
         if not tolerance.is_finite() or tolerance < 0:
             raise ConfigurationError(f"rules.{name} must be a finite number from zero on, not {tolerance}")

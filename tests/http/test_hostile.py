@@ -50,6 +50,15 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "deep objects": (b'{"a":' * DEEP + b"1" + b"}" * DEEP, ONE),
     "deep extension": (raw(sale(1) | {"x": "@"}).replace(b'"@"', b"[" * DEEP + b"]" * DEEP), ONE),
     "deep lines": (raw(changed(sale(1), lines="@")).replace(b'"@"', b"[" * DEEP + b"]" * DEEP), ONE),
+    "a little too deep": (raw(sale(1) | {"x": "@"}).replace(b'"@"', b"[" * 65 + b"]" * 65), ONE),
+    "many texts, some brackets": (
+        raw(sale(1) | {"x": "@"}).replace(b'"@"', b"[" * 65 + b"]" * 64 + b',"ab"' * 1_900_000 + b"]"),
+        ONE,
+    ),
+    "many texts of brackets": (
+        raw(sale(1) | {"x": "@"}).replace(b'"@"', b"[" * 65 + b"]" * 64 + b',["["]' * 1_500_000 + b"]"),
+        ONE,
+    ),
     "deep batch": (batch([b"[" * DEEP + b"]" * DEEP]), BATCH),
     "a huge integer": (with_total("9" * 5_000_000), ONE),
     "a huge integer as text": (with_total('"' + "9" * 5_000_000 + '"'), ONE),

@@ -14,6 +14,8 @@ import msgspec
 import psycopg
 import pytest
 from builders import (
+    DAY,
+    STORE,
     Event,
     changed,
     day_close,
@@ -50,6 +52,7 @@ from tillwire.events.recorded import Recorded
 from tillwire.exceptions import queue
 from tillwire.intake.door import Prepared, read_event
 from tillwire.intake.group_commit import GroupCommit
+from tillwire.intake.rules import Policy
 
 T = TypeVar("T")
 
@@ -146,6 +149,38 @@ def test_a_business_fault_is_an_exception_and_spares_its_neighbours(
     assert bytes(shown.raw) == raw(wrong)
     assert [fault["code"] for fault in shown.faults] == ["currency_mismatch", "unknown_product"]
     assert queue.detail(connection, row.exception_id + 1) is None
+
+
+def test_a_warning_is_recorded_with_all_its_effects_and_shown(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    kept = sale(1, line("milk", "2", "2.00"), item_count="9")
+    also_blocked = sale(2, line(), item_count="9", total="3.00")
+    plain = sale(3)
+    load(database_url, *masters(), kept, also_blocked, plain)
+    recorded = [kept, plain]
+    assert scalar(connection, "SELECT count(*) FROM sale") == len(recorded)
+    check_projections(connection, [*masters(), *recorded])
+    shown = "SELECT key, code, state, message, jsonb_array_length(faults) FROM exception ORDER BY key"
+    warned, held = rows(connection, shown)
+    assert warned[:3] == (f"{STORE}/1/{DAY}/1", "item_count_mismatch", "resolved")
+    assert "9 items" in warned[3]
+    assert (held[1], held[2], held[4]) == ("total_mismatch", "open", 2)
+    noted = dict(rows(connection, "SELECT rule, lines FROM rule_note"))
+    assert noted == {"item_count_mismatch": 1}
+    assert queue.retry(connection, code="item_count_mismatch") == 0
+
+
+def test_how_a_rule_weighs_may_depend_on_the_source(database_url: str, connection: psycopg.Connection) -> None:
+    ours = sale(1, line(), total="3.00")
+    theirs = sale(2, line(), total="3.00", source="urn:pos:franchise-7")
+    accept(database_url, [*masters(), ours, theirs])
+    record(database_url, policy=Policy(sources=[("urn:pos:franchise-*", {"total_mismatch": "warning"})]))
+    found = rows(connection, "SELECT source, state FROM exception ORDER BY source")
+    assert found == [("urn:pos:franchise-7", "resolved"), ("urn:pos:test", "open")]
+    assert rows(connection, "SELECT total FROM sale") == [(Decimal("3.00"),)]
+    balance = "SELECT sum(amount) FROM ledger_entry"
+    assert scalar(connection, balance) == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 32])

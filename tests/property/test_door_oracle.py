@@ -10,6 +10,7 @@ from builders import Event, batch, line, masters, movement, raw, sale, tender, t
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tillwire.intake.depth import depth_exceeds, is_deeper
 from tillwire.intake.door import BodyRefused, Prepared, read_batch, read_event
 from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
 from tillwire.model.master import ProductRecord
@@ -110,6 +111,24 @@ def numbers(node: Any) -> list[Decimal]:
     return [n for item in node for n in numbers(item)] if isinstance(node, tuple | list) else []
 
 
+def as_written(message: Any, data: Any) -> list[str]:
+    """The texts that stand in the JSON where the model has a number; as they are after unescaping."""
+    if isinstance(message, Decimal):
+        return [data] if isinstance(data, str) else []
+    if isinstance(message, msgspec.Struct):
+        fields = [name for name in message.__struct_fields__ if name in data]
+        return [text for name in fields for text in as_written(getattr(message, name), data[name])]
+    if isinstance(message, dict):
+        return [text for key, value in message.items() for text in as_written(value, data[key])]
+    pairs = zip(message, data, strict=True) if isinstance(message, tuple | list) else ()
+    return [text for part, value in pairs for text in as_written(part, value)]
+
+
+def is_spelt_plainly(content: bytes, message: Any) -> bool:
+    written = as_written(message, msgspec.json.decode(content)["data"])
+    return all(set(text) <= set("0123456789+-.eE") for text in written)
+
+
 def texts(node: Any) -> list[str]:
     if isinstance(node, dict):
         return [text for key, value in node.items() for text in (key, *texts(value))]
@@ -130,6 +149,9 @@ def decoded(content: bytes) -> Any:
 @example(raw(FULL).replace(b'"total":"2.10"', b'"total":null'))
 @example(raw(FULL).replace(b'"total":"2.10"', b'"total":01'))
 @example(raw(FULL).replace(b'"total":"2.10"', b'"total":"2.10","total":null'))
+@example(raw(FULL).replace(b'"total":"2.10"', b'"total":"1_e+_1"'))
+@example(raw(FULL).replace(b'"total":"2.10"', b'"total":"2.1_"'))
+@example(raw(FULL).replace(b'"total":"2.10"', b'"total":" 2.10"'))
 def test_what_is_let_in_is_what_the_model_reads(content: bytes) -> None:
     read, event = read_event(content), decoded(content)
     if not isinstance(read, Prepared):
@@ -139,6 +161,7 @@ def test_what_is_let_in_is_what_the_model_reads(content: bytes) -> None:
     assert event is not None, content
     message = event.data
     assert all(is_sound(number) for number in numbers(message)), content
+    assert is_spelt_plainly(content, message), content
     assert (read.id, read.source, read.type) == (event.id, event.source, type_of(event))
     assert (read.key, read.store) == (key_of(message), store_of(message))
     assert read.business_date == business_date_of(message)
@@ -155,7 +178,11 @@ def test_what_the_model_reads_soundly_is_let_in(content: bytes) -> None:
         assert not isinstance(read_event(content), Prepared)
         return
     read = read_event(content)
-    if not isinstance(read, Prepared):  # the only other reason: characters that a key or a database cannot have
+    if isinstance(read, Prepared):
+        return
+    if "digits" in read.detail:
+        assert not is_spelt_plainly(content, event.data) or b"\\" in content
+    else:  # the only other reason: characters that a key or a database cannot have
         assert any(word in read.detail for word in ("character", "printable", "capital", " is no ")), read
 
 
@@ -175,3 +202,43 @@ def test_neighbours_are_unharmed_or_the_body_is_no_json(content: bytes) -> None:
     assert isinstance(first, Prepared)
     assert isinstance(last, Prepared)
     assert (first.raw, last.raw) == (good, other)
+
+
+JSON_VALUES = st.recursive(
+    st.one_of(st.integers(), st.text(alphabet='[]{}",\\ ab', max_size=6)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(alphabet='[]{}"\\a', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=30,
+)
+
+
+def depth_of(node: Any) -> int:
+    if isinstance(node, dict):
+        return 1 + max(map(depth_of, node.values()), default=0)
+    return 1 + max(map(depth_of, node), default=0) if isinstance(node, list) else 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON_VALUES, st.integers(0, 6), st.booleans())
+def test_depth_is_that_of_arrays_and_objects_whatever_stands_in_texts(value: Any, wraps: int, indented: bool) -> None:
+    for _ in range(wraps):
+        value = [value]
+    content = msgspec.json.encode(value)
+    if indented:
+        content = msgspec.json.format(content)
+    depth = depth_of(value)
+    assert not depth_exceeds(content, depth)
+    assert depth == 0 or depth_exceeds(content, depth - 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(disturbed(), st.integers(16, 40), JSON_VALUES, st.integers(0, 45))
+def test_a_shorter_way_to_depth_finds_the_same(content: bytes, most: int, value: Any, wraps: int) -> None:
+    if decoded(content) is None:
+        return
+    for _ in range(wraps):
+        value = {"a": value}
+    deep = content[:-1] + b',"extension":' + msgspec.json.encode(value) + b"}"
+    event = decoded(deep)
+    assert is_deeper(deep, event.data, most) == depth_exceeds(deep, most)

@@ -27,6 +27,7 @@ from builders import (
 )
 from hypothesis import strategies as st
 
+from tillwire.model.cash import cash_unit
 from tillwire.model.money import quantum, rounded
 
 CURRENCIES = ("USD", "USD", "JPY", "KWD")
@@ -100,6 +101,8 @@ def tenders(draw: st.DrawFn, shop: Shop, total: Decimal) -> list[Data]:
     left = total
     for kind in draw(st.lists(st.sampled_from(TENDERS), max_size=2)):
         part = draw(units(shop.currency, 0, 4000))
+        if kind == "gift_card":  # pays no more than is owed: what is left on it is not paid out
+            part = min(part, max(left, Decimal(0)))
         paid.append(tender(part, kind))
         left -= part
     if left:
@@ -131,7 +134,8 @@ def transactions(draw: st.DrawFn, shop: Shop, day: date, before: list[Event]) ->
     sold = [draw(lines(shop, sign)) for sign in signs for _ in range(draw(st.integers(1, 3)))]
     if all(one["voided"] for one in sold):
         sold[0]["voided"] = False
-    rounding = str(draw(units(shop.currency, -2, 2)))
+    most = min(2, int(cash_unit(shop.currency) / quantum(shop.currency)))
+    rounding = str(draw(units(shop.currency, -most, most)))
     before_rounding = total_of(sold, tax_included=shop.tax_included)
     if abs(before_rounding) <= 2 * quantum(shop.currency):  # rounding never turns a sale into a refund
         rounding = "0"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import msgspec
 import pytest
 from builders import (
     Event,
@@ -19,6 +21,7 @@ from builders import (
     sale,
     store,
     tender,
+    till_close,
     trading_day,
 )
 
@@ -50,6 +53,7 @@ HOSTILE_NUMBERS = [
 
 def put(one: Event, pointer: str, value: str) -> bytes:
     """The event as JSON, with ``value`` (JSON) at a place of its data."""
+    one = copy.deepcopy(one)
     *path, last = pointer.split("/")[1:]
     node: Any = one
     for step in path:
@@ -120,6 +124,55 @@ def test_a_number_that_is_none_is_refused_where_it_stands(pointer: str, value: s
 @pytest.mark.parametrize("pointer", ["/data/total", "/data/lines/0/unit_price"])
 def test_a_number_that_json_does_not_have_is_malformed(pointer: str, value: str) -> None:
     assert refused(put(basket(), pointer, value)).title in ("malformed JSON", "invalid event")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"1_000"',
+        '"_1"',
+        '"1_"',
+        '"1_e2"',
+        '"1e_2"',
+        '"1_e+_2"',
+        '"._5"',
+        '" 1"',
+        '"1 "',
+        '" 1 "',
+        '"１"',
+        '"\\u0031"',
+        '"1\\t"',
+    ],
+)
+@pytest.mark.parametrize(
+    ("one", "pointer"),
+    [
+        (basket(), "/data/total"),
+        (basket(), "/data/lines/0/taxes/0/rate"),
+        (movement(), "/data/lines/0/quantity"),
+        (product(units={"CS": "24"}), "/data/units/CS"),
+        (till_close(counts=[("cash", "1.00", "1.00")]), "/data/tenders/0/counted"),
+    ],
+)
+def test_a_number_that_only_a_program_reads_is_refused_where_it_stands(one: Event, pointer: str, value: str) -> None:
+    assert isinstance(read_one(raw(one)), Prepared)
+    refusal = refused(put(one, pointer, value))
+    assert refusal.pointer == pointer
+    assert "digits" in refusal.detail
+
+
+@pytest.mark.parametrize("value", ['"+1"', '".5"', '"1."', '"01"', '"1e2"', '"-1.5E+2"'])
+def test_a_number_that_can_be_meant_only_one_way_is_let_in(value: str) -> None:
+    for pointer, one in (("/data/total", basket()), ("/data/lines/0/quantity", movement())):
+        assert isinstance(read_one(put(one, pointer, value)), Prepared)
+
+
+def test_odd_texts_beside_numbers_are_nobodys_harm() -> None:
+    for text in ("1_000", " 1 ", "１", "_", 'a "1 " b', "a\\b"):
+        for one in (movement(note=text), sale(1, operator=text, total="+4.40")):
+            spaced = msgspec.json.format(raw(one))
+            assert isinstance(read_one(raw(one)), Prepared)
+            assert isinstance(read_one(spaced.replace(b'": ', b'" : ')), Prepared)
 
 
 @pytest.mark.parametrize("value", ['"2.00"', "2.0", "2", '"2.00000000"', '"-0"', "0", '"999999999999999"'])
@@ -233,6 +286,25 @@ def test_deep_nesting_is_refused(depth: int, place: str) -> None:
     assert refused(content).title in ("nested too deep", "invalid event")
     with pytest.raises(BodyRefused, match="deep"):
         read_batch(batch([content]), most_events=10)
+
+
+def nested(depth: int, text: str = "") -> bytes:
+    """A sale with an extension that makes it so deep."""
+    inner = msgspec.json.encode(text).decode()
+    return put(sale(1) | {"x": 0}, "/x", '{"a":[' * ((depth - 1) // 2) + inner + "]}" * ((depth - 1) // 2))
+
+
+@pytest.mark.parametrize("text", ["", "]}" * 40, '"]}"' * 40, '\\"]}' * 40, "{" * 500, "\\" * 7 + "[{"])
+def test_an_event_may_be_nested_as_deep_as_the_limit(text: str) -> None:
+    assert isinstance(read_event(nested(63, text), 63), Prepared)
+    refusal = read_event(nested(65, text), 63)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.title, "63" in refusal.detail) == ("nested too deep", True)
+
+
+def test_a_long_basket_is_not_deep() -> None:
+    many = sale(1, *[line(discount=("0.10", "{[" * 9), tax=("STD", "0.20")) for _ in range(300)])
+    assert isinstance(read_event(raw(many), 16), Prepared)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 20, len(GOOD) // 2, len(GOOD) - 1])

@@ -44,6 +44,7 @@ def up(
     open_: Annotated[bool, Parameter(name="--open", help="Ask for no API key (loopback only).")] = False,
 ) -> int:
     """Run a whole hub: PostgreSQL and NATS (unless yours are configured), API, workers, relay, dispatcher."""
+    from tillwire import bootstrap
     from tillwire.engines.supervisor import ChildEvent
     from tillwire.hub import Hub
 
@@ -55,6 +56,7 @@ def up(
         http = msgspec.structs.replace(http, api_keys="off")
     settings = msgspec.structs.replace(settings, http=http)
     config.check(settings)
+    bootstrap.policy(settings.rules)
     told = False
     (data / "logs").mkdir(parents=True, exist_ok=True)
     logs.configure("supervisor", (data / "logs" / "supervisor.log").open("a"))
@@ -155,6 +157,7 @@ def check() -> None:
 
     settings = config.load()
     config.check(settings)
+    bootstrap.policy(settings.rules)
     if settings.erp.kind != "none":
         bootstrap.erp_connector(settings).close()  # its settings are the connector's own to judge
     bootstrap.inbound_connectors(settings)
@@ -240,17 +243,17 @@ def trace(key: str, *, data: DataFolder = DATA) -> int:
 
 
 @app.command
-def rules() -> None:
-    """List the validation rules with their reasons and owners."""
-    from tillwire.exceptions.codes import CODES
-    from tillwire.intake.rules import NOTES
+def rules(
+    *,
+    source: Annotated[str, Parameter(help="As they weigh for events of this source, such as urn:pos:store-7.")] = "",
+    code: Annotated[str | None, Parameter(help="Only this code.")] = None,
+    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
+) -> int:
+    """List the validation rules as they are in force: severity, owner, tolerance, meaning and reason."""
+    from tillwire import bootstrap
+    from tillwire.cli import rules as listing
 
-    table = Table("code", "meaning", "owner")
-    for code in CODES.values():
-        table.add_row(code.code, code.meaning, code.owner)
-    for code_name, meaning in NOTES.items():
-        table.add_row(code_name, meaning, "[dim]let through, counted[/]")
-    console.print(table)
+    return listing.show(bootstrap.policy(config.load().rules), source=source, code=code, json=json)
 
 
 @app.command

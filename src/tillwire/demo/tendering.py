@@ -26,7 +26,7 @@ def tender(total: int, coupon: int, chance: int) -> tuple[Tender, ...]:
     choice, chance = chance % 100, chance // 100
     if rest and choice < 4:
         on_card = min(rest, _MOST_ON_A_GIFT_CARD)
-        tenders.append(_of(GIFT_CARD, on_card))
+        tenders.append(Tender(GIFT_CARD, Decimal(on_card).scaleb(-2), reference=f"GC{chance % 10**8:08}"))
         rest -= on_card
     if rest and choice < 40:
         note = _NOTES[chance % len(_NOTES)]

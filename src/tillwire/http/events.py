@@ -163,14 +163,15 @@ class EventsEndpoint:
         return outcomes
 
     async def _one(self, body: bytes) -> tuple[int, tuple[bytes, bytes], bytes]:
-        (outcome,) = await self._accept([read_one(body)])
+        (outcome,) = await self._accept([read_one(body, most_depth=self._node.settings.http.most_depth)])
         self._counters[outcome.status].inc()
         if outcome.problem is not None:
             return outcome.problem.status, _PROBLEM_TYPE, _encode(outcome.problem)
         return _ONE_STATUS[outcome.status], _JSON_TYPE, _encode(outcome)
 
     async def _batch(self, body: bytes) -> tuple[int, tuple[bytes, bytes], bytes]:
-        outcomes = await self._accept(read_batch(body, most_events=self._node.settings.http.most_batch_events))
+        http = self._node.settings.http
+        outcomes = await self._accept(read_batch(body, most_events=http.most_batch_events, most_depth=http.most_depth))
         counts = dict.fromkeys(self._counters, 0)
         for outcome in outcomes:
             counts[outcome.status] += 1

@@ -40,7 +40,8 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.connectors = bootstrap.inbound_connectors(settings)
-        self.group_commit = GroupCommit(settings.database_url)
+        owner = bootstrap.policy(settings.rules).owner("duplicate_conflict")
+        self.group_commit = GroupCommit(settings.database_url, conflict_owner=owner)
         self.pool = AsyncConnectionPool(settings.database_url, min_size=1, max_size=4, open=False, **_POOL)
         self._readers = ConnectionPool(settings.database_url, min_size=0, max_size=4, open=False, **_POOL)
         self.client_keys: dict[bytes, str] = {}

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from tillwire.events.partitions import partition_for
+from tillwire.intake.depth import MOST_DEPTH, is_deeper
 from tillwire.intake.light import LIGHT_DECODER, LightTransaction, numbers_are_sound
-from tillwire.intake.sound import first_unsound
+from tillwire.intake.sound import first_misspelt, first_unsound
 from tillwire.intake.texts import first_unfit
 from tillwire.model.event import EVENT_DECODER, MASTER_TYPES, business_date_of, key_of, type_of
 
@@ -67,12 +68,14 @@ def pointer_of(error: msgspec.ValidationError, prefix: str = "") -> tuple[str, s
     return text[: min(found.start(), _MOST_WORDS)], prefix + steps
 
 
-def read_event(raw: bytes) -> Prepared | Refusal:
+def read_event(raw: bytes, most_depth: int = MOST_DEPTH) -> Prepared | Refusal:
     """One event from its raw JSON, or why it is refused."""
     try:
         event = LIGHT_DECODER.decode(raw)
         if isinstance(event.data, LightTransaction) and not numbers_are_sound(event.data):
             event = EVENT_DECODER.decode(raw)  # the long way: it says which number is wrong, or that none is
+        if is_deeper(raw, event.data, most_depth):
+            return Refusal("nested too deep", f"the event is nested more than {most_depth} deep, which is the limit")
         return _judged(event, raw)
     except msgspec.ValidationError as error:
         detail, pointer = pointer_of(error)
@@ -85,10 +88,15 @@ def read_event(raw: bytes) -> Prepared | Refusal:
 
 def _judged(event: Any, raw: bytes) -> Prepared | Refusal:
     message = event.data
-    unsound = None if isinstance(message, LightTransaction) else first_unsound(message)
-    if unsound is not None:
-        detail = "a number must be finite, below 10^15 and have at most 8 decimals"
-        return Refusal("invalid event data", detail, "/data" + unsound, event.id)
+    if not isinstance(message, LightTransaction):
+        unsound = first_unsound(message)
+        if unsound is not None:
+            detail = "a number must be finite, below 10^15 and have at most 8 decimals"
+            return Refusal("invalid event data", detail, "/data" + unsound, event.id)
+        misspelt = first_misspelt(raw)
+        if misspelt is not None:
+            detail = "a number is written with the digits 0 to 9, a sign, a point and an exponent, nothing else"
+            return Refusal("invalid event data", detail, "/data" + misspelt, event.id)
     unfit = first_unfit(event)
     if unfit is not None:
         return Refusal("invalid event", unfit[1], unfit[0], event.id)
@@ -118,13 +126,13 @@ def _checked_text(body: bytes) -> None:
         raise BodyRefused(Refusal("wrong encoding", detail)) from error
 
 
-def read_one(body: bytes) -> Prepared | Refusal:
+def read_one(body: bytes, *, most_depth: int = MOST_DEPTH) -> Prepared | Refusal:
     """A body of one event (``application/cloudevents+json``). Raises ``BodyRefused`` if it is not UTF-8."""
     _checked_text(body)
-    return read_event(body)
+    return read_event(body, most_depth)
 
 
-def read_batch(body: bytes, *, most_events: int) -> list[Prepared | Refusal]:
+def read_batch(body: bytes, *, most_events: int, most_depth: int = MOST_DEPTH) -> list[Prepared | Refusal]:
     """A body of many events (``application/cloudevents-batch+json``), each judged by itself.
 
     Raises ``BodyRefused`` if the body is no JSON array or has more than ``most_events``.
@@ -139,4 +147,4 @@ def read_batch(body: bytes, *, most_events: int) -> list[Prepared | Refusal]:
     if len(raws) > most_events:
         detail = f"{len(raws)} events in one batch; the limit is {most_events}: send several batches"
         raise BodyRefused(Refusal("batch too large", detail))
-    return [read_event(bytes(raw)) for raw in raws]
+    return [read_event(bytes(raw), most_depth) for raw in raws]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from tillwire.exceptions.codes import owner_of
-from tillwire.intake.rules import Fault
+from tillwire.intake.rules import Fault, Policy
 from tillwire.model.event import EVENT_DECODER, business_date_of, key_of, store_of, type_of
 from tillwire.model.transaction import Transaction
 
@@ -15,12 +16,14 @@ def failed_processing(error: Exception) -> Fault:
     return Fault("processing_failed", f"{type(error).__name__}: {str(error).strip()}", "")
 
 
-def exception_row(raw: bytes, group_id: int, ordinal: int, faults: list[Fault]) -> dict[str, object]:
+def exception_row(
+    raw: bytes, group_id: int, ordinal: int, faults: Sequence[Fault], policy: Policy
+) -> dict[str, object]:
     """The parameters of an exception; the first fault gives its code. Whatever ``raw`` is, there is a row."""
     first = faults[0]
     row: dict[str, object] = {
         "code": first.code,
-        "owner": owner_of(first.code),
+        "owner": policy.owner(first.code),
         "message": first.message,
         "pointer": first.pointer,
         "faults": msgspec.json.encode(faults).decode(),

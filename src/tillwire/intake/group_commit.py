@@ -15,6 +15,7 @@ import structlog
 from tillwire.database import sql
 from tillwire.errors import TransientError
 from tillwire.events import frames
+from tillwire.exceptions.codes import owner_of
 from tillwire.faultpoints import passing
 from tillwire.intake.door import Prepared
 from tillwire.intake.grouping import Group, conflict_row
@@ -48,10 +49,13 @@ class _Alone(_Request):
 class GroupCommit:
     """Writes groups of prepared events with ``writers`` connections side by side."""
 
-    def __init__(self, database_url: str, *, writers: int = 2, most_events: int = 1_000) -> None:
+    def __init__(
+        self, database_url: str, *, writers: int = 2, most_events: int = 1_000, conflict_owner: str | None = None
+    ) -> None:
         self._database_url = database_url
         self._writers = writers
         self._most_events = most_events
+        self._conflict_owner = conflict_owner or owner_of("duplicate_conflict")
         self._waiting: deque[_Request] = deque()
         self._arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -178,4 +182,5 @@ class GroupCommit:
             row = await cursor.fetchone()
             assert row is not None
             for ordinal, event in enumerate(events):
-                await connection.execute(_sql.raise_conflict, conflict_row(event, row[0], ordinal))
+                conflict = conflict_row(event, row[0], ordinal) | {"owner": self._conflict_owner}
+                await connection.execute(_sql.raise_conflict, conflict)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from tillwire.model.event import EVENTS, TRANSACTION, Envelope
+from tillwire.model.event import EVENTS, MESSAGES, TRANSACTION, Envelope
 from tillwire.model.transaction import Transaction
 
 _ABSENT = msgspec.Raw(b"0")
@@ -34,8 +34,8 @@ def _light_type(hint: Any) -> Any:
         if Decimal in arguments:  # raw JSON takes null as well
             return msgspec.Raw
         return Union[tuple(_light_type(argument) for argument in arguments)]  # noqa: UP007 - made at run time
-    if origin is tuple:
-        return tuple[tuple(_light_type(argument) for argument in arguments)]  # type: ignore[misc]
+    if origin in (tuple, list, dict):
+        return origin[tuple(_light_type(argument) for argument in arguments)]
     return hint
 
 
@@ -51,7 +51,10 @@ def _light_struct(struct: type) -> type:
         elif hint is msgspec.Raw:
             fields.append((field.name, hint, _ABSENT))
         else:
-            fields.append((field.name, hint, field.default))
+            default = field.default
+            if default is msgspec.NODEFAULT:
+                default = msgspec.field(default_factory=field.default_factory)
+            fields.append((field.name, hint, default))
     made = msgspec.defstruct(
         struct.__name__, fields, namespace={"key": getattr(struct, "key", None)}, frozen=True, gc=False, kw_only=True
     )
@@ -61,20 +64,33 @@ def _light_struct(struct: type) -> type:
 
 LightTransaction: type[Any] = _light_struct(Transaction)
 
-_LightTransactionEvent = msgspec.defstruct(
-    "LightTransactionEvent",
-    [("data", LightTransaction)],
-    bases=(Envelope,),
-    frozen=True,
-    kw_only=True,
-    gc=False,
-    tag_field="type",
-    tag=TRANSACTION,
-)
+
+def _light_event(event_type: str, bases: tuple[type, ...]) -> type:
+    return msgspec.defstruct(
+        "LightEvent",
+        [("data", _light_struct(MESSAGES[event_type]))],
+        bases=bases,
+        frozen=True,
+        kw_only=True,
+        gc=False,
+        tag_field="type",
+        tag=event_type,
+    )
+
 
 LIGHT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-    Union[tuple(EVENTS[name] if name != TRANSACTION else _LightTransactionEvent for name in EVENTS)]  # noqa: UP007
+    Union[tuple(EVENTS[name] if name != TRANSACTION else _light_event(name, (Envelope,)) for name in EVENTS)]  # noqa: UP007
 )
+
+
+class _Nothing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """No context attributes."""
+
+
+RAW_NUMBERS_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    Union[tuple(_light_event(name, (_Nothing,)) for name in MESSAGES)]  # noqa: UP007
+)
+"""Reads the data of any event with its numbers left as raw JSON: how they are written."""
 
 _AS_NINES = bytes.maketrans(b"0123456789", b"9999999999")
 _PLAIN_SHAPES = frozenset(

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tillwire.connectors.inbound import InboundConnector, MalformedError, Outgoing, Record, Source
+from tillwire.exceptions.codes import BLOCKING
 from tillwire.intake.door import Refusal
 from tillwire.intake.recording import claims_troubles, prepare
 from tillwire.intake.rules import Auditor, Policy
@@ -25,12 +26,13 @@ from tillwire.model.transaction import SELLING, Transaction
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """An exception that a payload would raise."""
+    """An exception that a payload would raise; a warning is shown and keeps nothing from being recorded."""
 
     place: str
     code: str
     message: str
     pointer: str = ""
+    severity: str = BLOCKING
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -51,7 +53,7 @@ class Outcome(msgspec.Struct, kw_only=True):
         """mapped, raised, ignored, or malformed: the whole of it in a word."""
         if any(one.code == "malformed" for one in self.exceptions):
             return "malformed"
-        if self.exceptions:
+        if any(one.severity == BLOCKING for one in self.exceptions):
             return "raised"
         return "mapped" if self.events else "ignored"
 
@@ -104,7 +106,7 @@ def _take(outcome: Outcome, record: Record, today: date) -> None:
         if isinstance(message, master.MasterRecord):
             continue
         faults, _ = Auditor(assuming([outgoing]), Policy(past_days=100_000)).check(message, today)
-        outcome.exceptions += [Raised(record.place, one.code, one.message, one.pointer) for one in faults]
+        outcome.exceptions += [Raised(record.place, one.code, one.message, one.pointer, one.severity) for one in faults]
         if isinstance(message, Transaction) and message.kind in SELLING:
             outcome.totals[message.currency] = outcome.totals.get(message.currency, ZERO) + message.total
 

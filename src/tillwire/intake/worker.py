@@ -20,6 +20,7 @@ from tillwire.events import frames
 from tillwire.events.log import Append
 from tillwire.events.partitions import CATALOGUE_PARTITION, MASTER_PARTITION
 from tillwire.events.recorded import Enrichment, InlineProjection
+from tillwire.exceptions.codes import BLOCKING
 from tillwire.faultpoints import passing
 from tillwire.intake.faulty import exception_row, failed_processing
 from tillwire.intake.rules import Auditor, Fault, Policy
@@ -57,6 +58,9 @@ class Item(msgspec.Struct, gc=False):
     """What goes to the event store: the raw bytes, or the translated event."""
     enrichment: Enrichment = _NOTHING
     faults: list[Fault] = []
+    """Every fault of an event that is not recorded, blocking ones first."""
+    warnings: Sequence[Fault] = ()
+    """The faults of an event that is recorded all the same."""
 
 
 class Claim(msgspec.Struct):
@@ -85,6 +89,7 @@ class Worker:
         self._connection = connection
         self._projections = projections
         self._master = Snapshot()
+        self._policy = policy
         self._auditor = Auditor(self._master, policy)
         self._translator = Translator(self._master)
         self._most_events = most_events
@@ -134,7 +139,8 @@ class Worker:
             offsets.update(before)
             if len(items) == 1:
                 _log.error("event_failed", error=str(error), group_id=items[0].group_id, ordinal=items[0].ordinal)
-                self._raise([(items[0], [failed_processing(error)])])
+                items[0].faults = [failed_processing(error)]
+                self._raise(items)
                 return
             half = len(items) // 2
             self._record_bisecting(offsets, items[:half])
@@ -205,7 +211,9 @@ class Worker:
         add = append.add
         applies = [projection.apply for projection in self._projections]
         today = self._now().date()
+        check = self._auditor.check
         faulty: list[Item] = []
+        warned: list[Item] = []
         retried: list[Item] = []
         translate = self._translator.translate
         for item in items:
@@ -216,12 +224,18 @@ class Worker:
         for item in items:
             event = item.event
             if type_of(event) not in MASTER_TYPES:
-                item.faults, item.enrichment = self._auditor.check(event.data, today)
+                faults, item.enrichment = check(event.data, today, event.source)
+                if faults:
+                    _sort(item, faults)
+                    if item.faults:
+                        faulty.append(item)
+                        continue
+                    warned.append(item)
             else:
                 item.faults = contradictions.get(id(item), [])
-            if item.faults:
-                faulty.append(item)
-                continue
+                if item.faults:
+                    faulty.append(item)
+                    continue
             if item.retry:
                 retried.append(item)
             recorded = add(
@@ -238,16 +252,24 @@ class Worker:
         passing("worker.between_copies")
         for projection in self._projections:
             projection.write(self._connection)
-        self._raise([(item, item.faults) for item in faulty])
+        self._raise(faulty)
+        self._raise_warnings(warned)
         if retried:
             parameters = {"groups": [i.group_id for i in retried], "ordinals": [i.ordinal for i in retried]}
             self._connection.execute(_sql.resolve, parameters)
 
-    def _raise(self, faulty: list[tuple[Item, list[Fault]]]) -> None:
+    def _raise(self, faulty: list[Item]) -> None:
         if faulty:
-            rows = [exception_row(item.raw, item.group_id, item.ordinal, faults) for item, faults in faulty]
+            rows = [exception_row(i.raw, i.group_id, i.ordinal, i.faults, self._policy) for i in faulty]
             with self._connection.cursor() as cursor:
                 cursor.executemany(_sql.raise_exceptions, rows)
+
+    def _raise_warnings(self, warned: list[Item]) -> None:
+        """Show the warnings of events that are recorded: closed exceptions, since nothing waits for them."""
+        if warned:
+            rows = [exception_row(i.raw, i.group_id, i.ordinal, i.warnings, self._policy) for i in warned]
+            with self._connection.cursor() as cursor:
+                cursor.executemany(_sql.raise_warnings, rows)
 
     def _finish(self, claim: Claim) -> None:
         parameters = {
@@ -260,6 +282,16 @@ class Worker:
             self._connection.execute(
                 _sql.leave, {"partition": partition, "group": group_id, "retry": retry, "ordinals": ordinals}
             )
+
+
+def _sort(item: Item, faults: list[Fault]) -> None:
+    """Blocking faults keep an event from being recorded, and take its warnings along; warnings alone do not."""
+    blocking = [fault for fault in faults if fault.severity == BLOCKING]
+    warnings = [fault for fault in faults if fault.severity != BLOCKING]
+    if blocking:
+        item.faults = blocking + warnings
+    else:
+        item.warnings = warnings
 
 
 def _is_away(error: Exception) -> bool:

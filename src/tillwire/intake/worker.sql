@@ -66,6 +66,15 @@ ON CONFLICT (group_id, ordinal) DO UPDATE
 SET code = excluded.code, owner = excluded.owner, message = excluded.message, pointer = excluded.pointer,
     faults = excluded.faults, state = 'open', attempts = exception.attempts + 1
 
+-- name: raise_warnings
+-- Of events that are recorded in the same transaction: shown, with nothing left to do. A retried event has its row.
+INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
+                       kind, amount, currency, group_id, ordinal, state, resolved_at, note)
+VALUES (%(code)s, %(owner)s, %(message)s, %(pointer)s, %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s,
+        %(register)s, %(business_date)s, %(kind)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s,
+        'resolved', clock_timestamp(), 'a warning: the event is recorded')
+ON CONFLICT (group_id, ordinal) DO NOTHING
+
 -- name: resolve
 UPDATE exception SET state = 'resolved', resolved_at = clock_timestamp()
 FROM unnest(%(groups)b::int8[], %(ordinals)b::int4[]) AS r (group_id, ordinal)

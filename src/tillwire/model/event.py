@@ -122,7 +122,7 @@ class _Bare(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 MESSAGE_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
     Union[tuple(_event_struct(name, message, _Bare) for name, message in MESSAGES.items())]  # noqa: UP007
 )
-"""Reads ``type`` and ``data`` of an event that was validated before."""
+"""Reads ``type``, ``source`` and ``data`` of an event that was validated before."""
 
 
 def type_of(event: Any) -> str:

@@ -184,7 +184,9 @@ class Transaction(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     net: Amount | None = None
     """The header's own sum of its lines, before taxes that are not in the prices."""
     item_count: Quantity | None = None
-    """The header's own count of items: the quantities of its item lines, each piece of a weighed line as one."""
+    """The header's own count of items: the sum of the quantities of its item lines in force. A line whose quantity is
+    no whole number, or whose unit is weighed or measured (KG, LB, L, M, ...), counts as one. Returned lines count
+    negative, or as positive as sold ones: sources do both. Voided lines and lines of other kinds do not count."""
     tax_exempt: Text | None = None
     """The certificate or reason, where the customer owes no tax."""
     channel: Code | None = None

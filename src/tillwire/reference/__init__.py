@@ -14,7 +14,7 @@ import msgspec
 from tillwire import config
 from tillwire.exceptions.codes import CODES
 from tillwire.faultpoints import FAULT_POINTS
-from tillwire.intake.rules import NOTES
+from tillwire.intake.rules import NOTES, RULES, Policy
 from tillwire.model.event import MESSAGES
 from tillwire.model.schema import envelope_schema, message_schema
 from tillwire.reference.connectors import connectors_page
@@ -66,7 +66,7 @@ def _whole_schema(event_type: str) -> dict[str, Any]:
     return {**head, **envelope_schema(event_type, {"$ref": document["$ref"]}), "$defs": document["$defs"]}
 
 
-def _section(name: str, struct: type) -> str:
+def _section(name: str, struct: type, *, many: bool = False) -> str:
     texts = field_texts(struct)
     hints = get_type_hints(struct)
     rows = []
@@ -74,12 +74,18 @@ def _section(name: str, struct: type) -> str:
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             continue
         default = "required" if field.required else f"`{default_text(field)}`"
-        variable = "TILLWIRE_" + (f"{name}_" if name else "").upper() + field.name.upper()
+        variable = "`TILLWIRE_" + (f"{name}_" if name else "").upper() + field.name.upper() + "`"
+        if "." in name or _is_of_many(field):
+            variable = ""  # in the file only
         kind = type_text(hints[field.name]).replace("|", "\\|")
-        rows.append(f"| `{field.name}` | {kind} | {default} | `{variable}` | {texts.get(field.name, '')} |")
-    title = f"[{name}]" if name else "Top level"
+        rows.append(f"| `{field.name}` | {kind} | {default} | {variable} | {texts.get(field.name, '')} |")
+    title = f"[[{name}]]" if many else f"[{name}]" if name else "Top level"
     head = "| name | type | default | environment | meaning |\n| --- | --- | --- | --- | --- |"
     return f"## {title}\n\n{inspect.getdoc(struct)}\n\n{head}\n" + "\n".join(rows) + "\n\n"
+
+
+def _is_of_many(field: Any) -> bool:
+    return field.name in ("accounts", "codes", "sources")
 
 
 def _configuration() -> str:
@@ -88,6 +94,7 @@ def _configuration() -> str:
     for field in msgspec.structs.fields(config.Settings):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             text += _section(field.name, field.type)
+    text += _section("rules.codes.CODE", config.CodeRule) + _section("rules.sources", config.SourceRules, many=True)
     text += "## [[posting.accounts]]\n\n" + (inspect.getdoc(config.AccountRule) or "") + "\n\nDefaults:\n\n"
     text += "| component | code | account |\n| --- | --- | --- |\n"
     for rule in config.DEFAULT_ACCOUNTS:
@@ -108,10 +115,33 @@ def _connections() -> str:
     return text + "\nSettings of connectors, of `[erp]` too: [connectors.md](connectors.md).\n"
 
 
+_JUDGED = {
+    "message": "Judged from the message and master data, before it is recorded",
+    "history": "Judged with what was recorded before",
+    "intake": "Raised when events are accepted and processed",
+    "connector": "Raised by connectors",
+    "posting": "Raised by posting",
+    "reconciliation": "Raised by reconciliation",
+}
+
+
 def _rules() -> str:
-    text = MARK + "# Codes of business exceptions\n\n| code | meaning | default owner |\n| --- | --- | --- |\n"
-    for code in CODES.values():
-        text += f"| `{code.code}` | {code.meaning} | {code.owner} |\n"
+    text = MARK + "# Codes of business exceptions\n\n"
+    text += "How rules work, and how they are set: [rules](../concepts/rules.md). Tolerances\n"
+    text += "are in minor units of the transaction's currency, that of `item_count_mismatch` in pieces.\n"
+    policy = Policy()
+    for judged, title in _JUDGED.items():
+        text += f"\n## {title}\n\n| code | meaning | why | severity | owner | tolerance |\n"
+        text += "| --- | --- | --- | --- | --- | --- |\n"
+        for code in (one for one in CODES.values() if one.judged == judged):
+            tolerance = policy.tolerance(code.code)
+            severity = code.severity + (", always" if code.fixed else "")
+            text += f"| `{code.code}` | {code.meaning} | {code.reason} | {severity} | {code.owner} |"
+            text += f" {'' if tolerance is None else tolerance} |\n"
+    text += "\n# The rules behind them\n\n| code | looks at | what must hold |\n| --- | --- | --- |\n"
+    for rule in RULES:
+        holds = " ".join((inspect.getdoc(rule.check) or "").split())
+        text += f"| `{rule.code}` | {rule.scope.value} | {holds} |\n"
     text += "\n# Let through, counted\n\n| note | meaning |\n| --- | --- |\n"
     for name, meaning in NOTES.items():
         text += f"| `{name}` | {meaning} |\n"
