@@ -293,5 +293,9 @@ def _ledger_count(kind: str, ledger: dict[str, Decimal]) -> TenderCount:
     flow -= sum([abs(ledger.get(name, ZERO)) for name in _LEDGER_OUT], ZERO)
     counted = ledger.get("Ending", flow)
     if "Over" in ledger or "Short" in ledger:
-        return TenderCount(type=kind, calculated=counted - ledger.get("Over", ZERO) + abs(ledger.get("Short", ZERO)), counted=counted)
-    return TenderCount(type=kind, calculated=flow if set(ledger) - {"Ending", "Beginning"} else counted, counted=counted)
+        return TenderCount(
+            type=kind, calculated=counted - ledger.get("Over", ZERO) + abs(ledger.get("Short", ZERO)), counted=counted
+        )
+    return TenderCount(
+        type=kind, calculated=flow if set(ledger) - {"Ending", "Beginning"} else counted, counted=counted
+    )
