@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tillwire.connectors.poslog.connector import PoslogConnector
+from tillwire.connectors.poslog.samples import EXAMPLES
 from tillwire.connectors.poslog.settings import PoslogSettings
 from tillwire.connectors.spec import Spec
 
@@ -18,7 +19,7 @@ SPEC = Spec(
     settings=PoslogSettings,
     make=PoslogConnector,
     media_types=("application/xml", "text/xml"),
-    examples=(),
+    examples=EXAMPLES,
 )
 
 __all__ = ["SPEC", "PoslogConnector", "PoslogSettings"]

@@ -10,7 +10,7 @@ from tillwire.connectors.poslog.loyalty import Reward
 from tillwire.connectors.poslog.taxes import TaxPart
 from tillwire.connectors.poslog.totals import Material, Reading
 from tillwire.connectors.poslog.tree import DriftError, flag
-from tillwire.model.money import ZERO, allocate, is_representable
+from tillwire.model.money import ZERO, allocate, is_representable, rounded
 from tillwire.model.transaction import Discount, Line, Original, Tax
 
 MOST_DISCOUNTS = 100
@@ -70,11 +70,27 @@ def _spread_taxes(
     for tax in taxes:
         if not tax.amount or not over:
             continue
-        amount = abs(tax.amount) * sign if sign < 0 else tax.amount
-        like = [i for i in over if amounts[i] * sign > 0] or over
-        for i, share in zip(like, _shares(amount, [abs(amounts[i]) for i in like], currency), strict=True):
-            found[i].append(tax.made(share))
+        amount = -abs(tax.amount) if sign < 0 else tax.amount
+        for like, part in _by_sign(over, amounts, amount, currency):
+            for i, share in zip(like, _shares(part, [abs(amounts[i]) for i in like], currency), strict=True):
+                found[i].append(tax.made(share))
     return found
+
+
+def _by_sign(over: list[int], amounts: list[Decimal], tax: Decimal, currency: str) -> list[tuple[list[int], Decimal]]:
+    """Lines that go out and lines that come back, with their parts of a tax: in an exchange it is the difference of
+    what is charged on the one and given back on the other.
+    """
+    out = [i for i in over if amounts[i] > 0]
+    back = [i for i in over if amounts[i] < 0]
+    if not out or not back:
+        return [(out or back or over, tax)]
+    charged = sum([amounts[i] for i in out], ZERO)
+    difference = charged + sum([amounts[i] for i in back], ZERO)
+    if difference and 0 <= tax / difference < 1:
+        part = rounded(charged * tax / difference, currency)
+        return [(out, part), (back, tax - part)]
+    return [(out if tax > 0 else back, tax)]
 
 
 def built_lines(
