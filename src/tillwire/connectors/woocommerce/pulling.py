@@ -1,8 +1,9 @@
 """What the shop holds that changed: orders with their refunds, products with their variations.
 
-A pass lists what changed since a little before the pass before it began (by the shop's clock), in the order of numbers:
-whatever changes meanwhile can only be added, so that pages never skip one, unless something is deleted; then the total
-falls, and the pass begins anew. State is kept after every page, and after every order that was fetched before a failure.
+A pass lists what changed since a little before the pass before it began (by the shop's clock), in the order of
+numbers: whatever changes meanwhile can only be added, so that pages never skip one, unless something is deleted; then
+the total falls, and the pass begins anew. State is kept after every page, and, if a request fails, after what was
+fetched before it.
 """
 
 from __future__ import annotations
