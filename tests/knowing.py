@@ -55,8 +55,8 @@ def codes_of(events: Iterable[Outgoing]) -> list[str]:
             continue
         message = event.data
         faults, _ = Auditor(knowing(message), Policy()).check(message, message.business_date + timedelta(days=1))
-        found += [fault.code for fault in faults if fault.code not in found]
-    return found
+        found += [fault.code for fault in faults]
+    return list(dict.fromkeys(found))
 
 
 def sold(records: Iterable[Record]) -> dict[str, Decimal]:

@@ -1,8 +1,8 @@
 """What changed at Square: SearchOrders, ListPayments and ListPaymentRefunds, in the order of their updates, by cursor.
 
-Location by location: ListPayments and ListPaymentRefunds take one at a time. Each reaches back to a little before the pass
-before it began, by Square's clock. A cursor keeps the place in it; one that Square does not take any more (they expire)
-begins anew.
+Location by location: ListPayments and ListPaymentRefunds take one at a time. Each reaches back to a little before the
+pass before it began, by Square's clock. A cursor keeps the place in it; one that Square does not take any more (they
+expire) begins anew.
 """
 
 from __future__ import annotations

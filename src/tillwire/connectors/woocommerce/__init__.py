@@ -20,7 +20,7 @@ SPEC = Spec(
     examples=(
         Example(
             file="order-coupon-shipping-fee.json",
-            about="A coupon, shipping, a fee that lowers the total, taxes rounded at the subtotal, a SKU that is a number",
+            about="A coupon, shipping, a fee that lowers the total, taxes rounded at the subtotal, a numeric SKU",
             topic="order.created",
         ),
         Example(file="order-prices-include-tax.json", about="Prices that include tax", topic="order.updated"),
