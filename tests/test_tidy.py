@@ -32,7 +32,7 @@ CAPABILITIES = {
     "reconciliation",
     "governance",
 }
-KIT = tuple(f"tillwire.connectors.{name}" for name in ("erp", "inbound", "spec", "registry"))
+KIT = tuple(f"tillwire.connectors.{name}" for name in ("erp", "inbound", "payload", "spec", "registry"))
 """What connectors are made with, and known by."""
 
 BELOW = {"model", "database", "engines", "connectors", "config", "clock", "errors", "faultpoints", "logs", "collector"}
