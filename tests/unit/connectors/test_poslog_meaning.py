@@ -73,7 +73,9 @@ def test_the_post_void_of_a_return_gives_out_again() -> None:
 
 
 def test_a_post_void_without_its_original_is_raised() -> None:
-    assert faults(read(transaction(retail(sale(), cash("10.00"), total="10.00", status="Voided")))) == {"original_missing"}
+    assert faults(read(transaction(retail(sale(), cash("10.00"), total="10.00", status="Voided")))) == {
+        "original_missing"
+    }
 
 
 def test_voided_before_anything_was_paid_is_cancelled() -> None:
@@ -113,7 +115,11 @@ VOID = '<LineItem VoidFlag="true">{}</LineItem>'
         ([sale(), sale("B"), VOID.format(sale(amount="-10.00", quantity="-1"))], "10.00", [True, False, True]),
         ([sale(), VOID.format(sale("B"))], "10.00", [False, True]),
         ([sale(), VOID.format(sale())], "10.00", [False, True]),
-        ([sale(amount="30.00", quantity="3"), VOID.format(sale(amount="-10.00", quantity="-1"))], "20.00", [False, False]),
+        (
+            [sale(amount="30.00", quantity="3"), VOID.format(sale(amount="-10.00", quantity="-1"))],
+            "20.00",
+            [False, False],
+        ),
     ],
 )
 def test_line_voids(items: list[str], total: str, voided: list[bool]) -> None:
@@ -187,7 +193,13 @@ def test_a_discount_of_the_whole_is_allotted_by_largest_remainder() -> None:
     [
         ([cash("20.00", "<TenderChange><Amount>10.00</Amount></TenderChange>")], ["20.00", "-10.00"]),
         ([cash("20.00"), '<TenderChange TenderType="Cash"><Amount>10.00</Amount></TenderChange>'], ["20.00", "-10.00"]),
-        ([cash("20.00"), "<TenderChange><TenderChange TenderType='Cash'><Amount>10.00</Amount></TenderChange></TenderChange>"], ["20.00", "-10.00"]),
+        (
+            [
+                cash("20.00"),
+                "<TenderChange><TenderChange TenderType='Cash'><Amount>10.00</Amount></TenderChange></TenderChange>",
+            ],
+            ["20.00", "-10.00"],
+        ),
         ([cash("20.00"), cash("-10.00")], ["20.00", "-10.00"]),
         ([cash("10.00", "<TenderChange><Amount>10.00</Amount></TenderChange>")], ["10.00"]),
     ],
@@ -228,7 +240,10 @@ def test_a_total_that_nothing_explains_stays_and_is_raised() -> None:
     [
         ('<Sale ItemType="Service"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>', LineKind.SERVICE),
         ('<Sale ItemType="Deposit"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>', LineKind.DEPOSIT),
-        ('<Sale ItemType="x:GiftCard"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>', LineKind.GIFT_CARD),
+        (
+            '<Sale ItemType="x:GiftCard"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>',
+            LineKind.GIFT_CARD,
+        ),
         ("<GiftCertificate><Amount>10.00</Amount></GiftCertificate>", LineKind.GIFT_CARD),
         ("<Donation><Amount>10.00</Amount></Donation>", LineKind.DONATION),
         ("<PaymentOnAccount><Amount>10.00</Amount></PaymentOnAccount>", LineKind.DEPOSIT),
@@ -256,9 +271,7 @@ def test_weights_and_units() -> None:
 
 def test_disposal_serial_and_foreign_cash() -> None:
     more = '<SerialNumber>490154203237518</SerialNumber><Disposal Method="ReturnToVendor"/>'
-    foreign = (
-        "<ForeignCurrency><CurrencyCode>EUR</CurrencyCode><OriginalFaceAmount>9.00</OriginalFaceAmount></ForeignCurrency>"
-    )
+    foreign = "<ForeignCurrency><CurrencyCode>EUR</CurrencyCode><OriginalFaceAmount>9.00</OriginalFaceAmount></ForeignCurrency>"
     tx = read(transaction(retail(sale(tag="Return", more=more), cash("10.00", foreign), total="10.00")))
     assert (tx.lines[0].serial, tx.lines[0].disposition) == ("490154203237518", Disposition.VENDOR)
     assert str(tx.tenders[0].foreign) == "-9.00 EUR"
@@ -317,9 +330,25 @@ def test_long_sequences_letters_and_maps() -> None:
         (transaction(retail(sale()), currency=""), "schema_drift", "CurrencyCode"),
         (transaction(retail(sale())).replace("2025-05-05", "2025-13-05"), "schema_drift", "BusinessDayDate"),
         (transaction(""), "schema_drift", "Transaction"),
-        (transaction("<TransactionType>PayIn</TransactionType><TenderControlTransaction><PayOut><Amount>5</Amount></PayOut></TenderControlTransaction>"), "kind_contradiction", "TransactionType"),
-        (transaction("<ControlTransaction><PostVoid/></ControlTransaction>"), "empty_transaction", "ControlTransaction/PostVoid"),
-        (transaction("<TenderControlTransaction><TillSettle><CreditDebit><CurrentAmount>5</CurrentAmount></CreditDebit></TillSettle></TenderControlTransaction>"), "schema_drift", "TillSettle/TransactionCount"),
+        (
+            transaction(
+                "<TransactionType>PayIn</TransactionType><TenderControlTransaction><PayOut><Amount>5</Amount></PayOut></TenderControlTransaction>"
+            ),
+            "kind_contradiction",
+            "TransactionType",
+        ),
+        (
+            transaction("<ControlTransaction><PostVoid/></ControlTransaction>"),
+            "empty_transaction",
+            "ControlTransaction/PostVoid",
+        ),
+        (
+            transaction(
+                "<TenderControlTransaction><TillSettle><CreditDebit><CurrentAmount>5</CurrentAmount></CreditDebit></TillSettle></TenderControlTransaction>"
+            ),
+            "schema_drift",
+            "TillSettle/TransactionCount",
+        ),
     ],
 )
 def test_what_cannot_be_said_is_a_trouble(text: str, code: str, pointer: str) -> None:
@@ -332,7 +361,11 @@ def test_what_cannot_be_said_is_a_trouble(text: str, code: str, pointer: str) ->
     ("body", "kind", "total"),
     [
         ("<TenderLoan TenderType='Cash'><Amount>50.00</Amount></TenderLoan>", Kind.LOAN, "50.00"),
-        ("<TenderPickup><Totals TenderType='Cash'><Amount>50.00</Amount></Totals></TenderPickup>", Kind.PICKUP, "-50.00"),
+        (
+            "<TenderPickup><Totals TenderType='Cash'><Amount>50.00</Amount></Totals></TenderPickup>",
+            Kind.PICKUP,
+            "-50.00",
+        ),
         ("<PaidIn><Amount>5.00</Amount></PaidIn>", Kind.PAY_IN, "5.00"),
         ("<PaidOut><Tender TenderType='Cash'><Amount>5.00</Amount></Tender></PaidOut>", Kind.PAY_OUT, "-5.00"),
         ("<SafeDrop TenderType='Cash'><Amount>5.00</Amount></SafeDrop>", Kind.PICKUP, "-5.00"),
@@ -378,5 +411,7 @@ def test_control_transactions_can_fill_the_sequence() -> None:
 
 
 def test_one_bad_transaction_does_not_hide_the_others() -> None:
-    found = records(f"<POSLog>{transaction(retail(sale(amount='x')))}{transaction(retail(sale()), sequence=2)}</POSLog>")
+    found = records(
+        f"<POSLog>{transaction(retail(sale(amount='x')))}{transaction(retail(sale()), sequence=2)}</POSLog>"
+    )
     assert [bool(one.troubles) for one in found] == [True, False]

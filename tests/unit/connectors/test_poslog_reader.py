@@ -157,7 +157,9 @@ def test_comments_cdata_and_names_inside_do_not_end_a_transaction() -> None:
     assert made.raw.count(b"</Transaction>") == 4
 
 
-@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "iso-2022-jp", "cp932", "euc-jp"])
+@pytest.mark.parametrize(
+    "codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "iso-2022-jp", "cp932", "euc-jp"]
+)
 def test_encodings(codec: str) -> None:
     text = SALE.replace("<ItemID>A</ItemID>", "<ItemID>A</ItemID><Description>お茶</Description>")
     label = codec.removesuffix("-sig") if codec != "cp932" else "Shift_JIS"
@@ -180,7 +182,9 @@ def test_text_in_another_encoding_than_it_says() -> None:
 
 def test_characters_that_xml_does_not_allow_are_told() -> None:
     for noise in ("\x1b@", "&#27;", "&#x0;"):
-        (made,) = records(f"<POSLog>{SALE.replace('<RetailTransaction>', f'<Note>{noise}</Note><RetailTransaction>')}</POSLog>")
+        (made,) = records(
+            f"<POSLog>{SALE.replace('<RetailTransaction>', f'<Note>{noise}</Note><RetailTransaction>')}</POSLog>"
+        )
         assert "U+FFFD" in made.place
         assert made.events[0].data.total == 10
 
