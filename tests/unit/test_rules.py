@@ -172,6 +172,7 @@ CASES: list[tuple[str, str, Event, Event]] = [
             ("0.20", "0.18", ["0.05", "0.10"], {"tax_included": True}),
             ("0.22", "0.20", ["0.05", "0.10"], {}),
             ("16.50", "0.17", ["0.0825"], {}),
+            ("-2.02", "-2.01", ["-0.50"], {"tax_included": True}),
         )
     ],
     (
@@ -306,6 +307,12 @@ CASES: list[tuple[str, str, Event, Event]] = [
         "/data/lines/0/amount",
         sale(1, line(quantity="-1", price="0.01", amount="0.00"), line(quantity="-1", price="0", amount="0.01")),
         returned(1, line(quantity="-1", price="0.01", amount="-0.01")),
+    ),
+    (
+        "negative_price",
+        "/data/lines/0/unit_price",
+        sale(1, line(price="-1.00", discount=("-3.00", "promo"))),
+        sale(1, line(price="-0.00", discount=("-3.00", "promo"))),
     ),
     (
         "negative_price",
