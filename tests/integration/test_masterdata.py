@@ -466,7 +466,8 @@ def test_a_worker_that_dies_in_the_lane_leaves_the_rest_of_a_group_whole(
             with pytest.raises(psycopg.OperationalError):
                 worker.work_once()
         with psycopg.connect(database_url, autocommit=True) as own:
-            make_worker(own).work_once()
+            assert make_worker(own).work_once() == worker_module.CATALOGUE_EVENTS
+    record(database_url)
     check_event_store(connection, 600)
 
 

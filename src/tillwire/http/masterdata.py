@@ -136,7 +136,7 @@ async def upsert(
     node.refuse_if_catalogue_overloaded()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
-    bulk = Bulk(node.group_commit.submit, node.reading, source=source, most_rows=MOST_REQUEST_ROWS)
+    bulk = Bulk(node.group_commit.submit, node.reading, source=source, most_rows=MOST_REQUEST_ROWS, polite=True)
     try:
         if media_type == "text/csv":
             outcome = await bulk.table(kind, decoded(body), all_or_nothing=all_or_nothing)

@@ -37,7 +37,7 @@ _NOTHING = Enrichment()
 MOST_BATCH_BYTES = 32 * 1024 * 1024
 """A batch takes no further group once it has so many bytes of raw events: decoded, they are some ten times larger."""
 
-CATALOGUE_EVENTS = 250
+CATALOGUE_EVENTS = 100
 """Prices and customers in one transaction: a sale that comes meanwhile waits some milliseconds for a worker."""
 
 CATALOGUE_TURN = 20

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from tillwire import clock
 from tillwire.database import sql
 from tillwire.errors import TillwireError
 from tillwire.intake.door import Prepared, Refusal, pointer_of, read_event
@@ -38,6 +39,8 @@ CHUNK_ROWS = 250
 
 TURN_ROWS = 25
 """After so many rows other requests have their turn: a row takes some 0.1 ms."""
+
+_MOST_REST_S = 0.05
 
 MOST_ATOMIC_ROWS = 10_000
 """All or nothing is one commit: it may hold so many."""
@@ -97,7 +100,7 @@ class TooManyRowsError(TillwireError):
 class _Row(msgspec.Struct, gc=False):
     row: int
     record: Any
-    """With a revision of none until it is given one."""
+    """With a revision of 0 until it is given one."""
     revision: int | None
     event: Prepared | None = None
     """As the door let it in, with revision 0 for one that is the hub's to give."""
@@ -123,10 +126,23 @@ _RECORDS = {kind: msgspec.json.Decoder(MESSAGES[name]) for kind, name in KINDS.i
 
 
 class Bulk:
-    """Takes rows of one kind. ``submit`` is the group commit's; ``connect`` lends a connection in autocommit."""
+    """Takes rows of one kind. ``submit`` is the group commit's; ``connect`` lends a connection in autocommit.
 
-    def __init__(self, submit: Submit, connect: Connect, *, source: str = SOURCE, most_rows: int | None = None) -> None:
+    A ``polite`` one rests as long as it works, so that a bulk takes half a core at the most from those who sell.
+    """
+
+    def __init__(
+        self,
+        submit: Submit,
+        connect: Connect,
+        *,
+        source: str = SOURCE,
+        most_rows: int | None = None,
+        polite: bool = False,
+    ) -> None:
         self._most_rows = most_rows
+        self._polite = polite
+        self._began_s = 0.0
         self._submit = submit
         self._connect = connect
         self._source = source
@@ -167,6 +183,7 @@ class Bulk:
                 raise TooManyRowsError(f"all or nothing takes {MOST_ATOMIC_ROWS:,} rows at the most")
             # The door first: what it refuses must not use up a revision.
             sound: list[_Row] = []
+            self._began_s = clock.monotonic_s()
             for number, item in enumerate(chunk, 1):
                 made = read(item)
                 if isinstance(made, RowError):
@@ -174,7 +191,7 @@ class Bulk:
                 elif self._passes(kind, made, outcome):
                     sound.append(made)
                 if number % TURN_ROWS == 0:
-                    await asyncio.sleep(0)
+                    await self._give_way()
             if broken is not None:
                 outcome.fault(RowError(row=broken.row, column=broken.column, detail=broken.detail))
             if sound and not (all_or_nothing and outcome.rejected):
@@ -182,8 +199,15 @@ class Bulk:
             if len(chunk) < size or broken is not None:
                 return outcome
 
+    async def _give_way(self) -> None:
+        """Let others have their turn."""
+        rest = clock.monotonic_s() - self._began_s if self._polite else 0.0
+        await asyncio.sleep(min(rest, _MOST_REST_S))
+        self._began_s = clock.monotonic_s()
+
     def _passes(self, kind: str, row: _Row, outcome: Outcome) -> bool:
-        judged = read_event(self._event(kind, row, row.revision or 0))
+        row.record = _with_revision(kind, row.record, row.revision or 0)
+        judged = read_event(self._event(kind, row.record))
         if isinstance(judged, Refusal):
             outcome.fault(_refused(row, judged))
             return False
@@ -192,6 +216,7 @@ class Bulk:
 
     async def _send(self, kind: str, sound: list[_Row], outcome: Outcome) -> None:
         revisions = await asyncio.to_thread(self._revisions, kind, sound)
+        self._began_s = clock.monotonic_s()
         events: list[Prepared] = []
         sent: list[_Row] = []
         for row, revision in zip(sound, revisions, strict=True):
@@ -201,7 +226,7 @@ class Bulk:
             events.append(self._numbered(kind, row, revision))
             sent.append(row)
             if len(events) % TURN_ROWS == 0:
-                await asyncio.sleep(0)
+                await self._give_way()
         statuses = await self._submit(events) if events else []
         for row, status in zip(sent, statuses, strict=True):
             if status == "conflict":
@@ -215,12 +240,11 @@ class Bulk:
         assert row.event is not None
         if row.revision is not None:
             return row.event
-        record = _with_revision(kind, row.record, revision)
-        raw = self._event(kind, row, revision)
+        record = msgspec.structs.replace(row.record, revision=revision)
+        raw = self._event(kind, record)
         return msgspec.structs.replace(row.event, id=record.key[:256], key=record.key, raw=raw)
 
-    def _event(self, kind: str, row: _Row, revision: int) -> bytes:
-        record = _with_revision(kind, row.record, revision)
+    def _event(self, kind: str, record: Any) -> bytes:
         head = {"specversion": "1.0", "id": record.key[:256], "source": self._source, "type": KINDS[kind]}
         return _encode({**head, "data": record})
 
