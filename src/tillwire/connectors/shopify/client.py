@@ -100,7 +100,7 @@ class AdminClient:
         """
         content = json.dumps({"query": query, "variables": dict(variables), "operationName": name}).encode()
         for attempt in stamina.retry_context(
-            on=_backoff, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=10.0, wait_jitter=0.2
+            on=_backoff, attempts=_ATTEMPTS, timeout=None, wait_initial=0.1, wait_max=10.0, wait_jitter=0.1
         ):
             with attempt:
                 return self._once(name, content)

@@ -210,7 +210,7 @@ def duty_drafts(item: Node, currency: str, at: str) -> list[Draft]:
     found = []
     for i, duty in enumerate(nodes(item, "duties", at)):
         place = f"{at}/duties/{i}"
-        bag = duty if "shop_money" in duty else child(duty, "price_set", place)
+        bag = duty if "shop_money" in duty else child(duty, "price_set", place) or child(duty, "price", place)
         amount = money_or_zero({"x_set": bag}, "x", currency, place)
         draft = Draft("duties", LineKind.CHARGE, ONE, amount)
         draft.taxes = taxes_of(duty, currency, place)

@@ -84,6 +84,10 @@ def read_order(order: Node, settings: ShopifySettings, at: str) -> OrderResult:
     number_ = identifier(order.get("id"), f"{at}/id")
     if "line_items" not in order and order.get("total_price") is None and "total_price_set" not in order:
         return OrderResult((), (), "a part of an order only: it names neither lines nor a total")
+    if order.get("financial_status") is None and "financial_status" not in order:
+        if order.get("total_price") is None and "total_price_set" not in order:
+            return OrderResult((), (), "a part of an order only: it names neither its state nor a total")
+        raise Drift(f"{at}/financial_status", "the financial status is missing")
     status = text(order, "financial_status", at).casefold()
     currency = _currency(order, settings, at)
     items = {identifier(i["id"], f"{at}/line_items"): i for i in nodes(order, "line_items", at) if i.get("id")}

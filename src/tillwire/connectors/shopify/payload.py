@@ -100,6 +100,10 @@ _IGNORED_WRAPPERS = {
 }
 
 
+_OWN = ("line_items", "lineItems", "refund_line_items", "refundLineItems", "variants", "total_price", "created_at")
+"""Fields of the objects themselves: what has one is no wrapper around others, whatever else it holds."""
+
+
 class Part(NamedTuple):
     """One object of a payload. ``kind`` is empty where it is not taken in, for ``reason``."""
 
@@ -175,10 +179,11 @@ def _object(node: dict[str, Any], path: tuple[str | int, ...], kind: str, depth:
     if "userErrors" in node and "id" not in node:
         yield from _mutation(node, path, depth)
         return
+    bare = "id" in node or any(name in node for name in _OWN)
     wrapped = False
     for name, inner in node.items():
         single = PLURALS.get(name, name)
-        if single in KINDS and isinstance(inner, dict if single == name else dict | list) and "id" not in node:
+        if not bare and single in KINDS and isinstance(inner, dict if single == name else dict | list):
             wrapped = True
             yield from _connected(inner, (*path, name), single, depth)
     if wrapped:
@@ -186,8 +191,8 @@ def _object(node: dict[str, Any], path: tuple[str | int, ...], kind: str, depth:
     if isinstance(node.get("data"), dict | None) and "data" in node or "errors" in node and "id" not in node:
         yield from _response(node, path, depth)
         return
-    reason = next((_IGNORED_WRAPPERS[name] for name in node if name in _IGNORED_WRAPPERS and "id" not in node), "")
-    if reason:
+    reason = next((_IGNORED_WRAPPERS[name] for name in node if name in _IGNORED_WRAPPERS), "")
+    if reason and not bare and not kind:
         yield Part(place, "", node, path, reason)
         return
     if kind:

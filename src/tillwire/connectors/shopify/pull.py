@@ -46,6 +46,10 @@ FEEDS = (
     ),
 )  # fmt: skip
 _INNER_PAGE = 50
+_PARTS = (
+    ("refunds", "refundLineItems", "RefundItems", queries.REFUND_ITEMS, "refund"),
+    ("fulfillments", "fulfillmentLineItems", "FulfillmentItems", queries.FULFILLMENT_ITEMS, "fulfillment"),
+)
 
 
 class Puller:
@@ -141,21 +145,24 @@ class Puller:
 
     def _whole(self, feed: Feed, node: dict[str, Any]) -> dict[str, Any]:
         """The object with all pages of what it holds: no line of a long order may be missing."""
-        inner = node.get(feed.inner) or {}
+        whole = self._filled(node, feed.inner, feed.more_name, feed.more, feed.single)
+        for name, inner, more_name, more, single in _PARTS:
+            if whole.get(name):
+                whole[name] = [self._filled(part, inner, more_name, more, single) for part in whole[name]]
+        return whole
+
+    def _filled(self, node: dict[str, Any], name: str, more_name: str, more: str, single: str) -> dict[str, Any]:
+        inner = node.get(name) or {}
+        nodes = list(inner.get("nodes") or ())
         info = inner.get("pageInfo") or {}
         while info.get("hasNextPage") and info.get("endCursor"):
             variables = {"id": node["id"], "after": info["endCursor"], "items": self._inner}
-            data = self.client.call(feed.more_name, feed.more, variables)
-            more = ((data.get(feed.single) or {}).get(feed.inner)) or {}
-            if not more.get("nodes"):
+            page = ((self.client.call(more_name, more, variables).get(single) or {}).get(name)) or {}
+            if not page.get("nodes"):
                 raise TransientError(f"a further page of {node['id']} is missing")
-            inner = {"nodes": [*inner["nodes"], *more["nodes"]]}
-            info = more.get("pageInfo") or {}
-        for refund in node.get("refunds") or ():
-            lines = refund.get("refundLineItems") or {}
-            if (lines.get("pageInfo") or {}).get("hasNextPage"):
-                raise TooCostlyError(f"{refund.get('id')} has more lines than a page holds")
-        return {**node, feed.inner: {"nodes": inner.get("nodes") or []}}
+            nodes += page["nodes"]
+            info = page.get("pageInfo") or {}
+        return {**node, name: {"nodes": nodes}}
 
 
 def _level(level: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,14 @@ _ITEM = (
 )
 _TRANSACTION = f"id kind status gateway test processedAt createdAt amountSet {_MONEY}"
 
+_SENT = (
+    "nodes { id quantity lineItem { id sku variant { id } product { id } } } pageInfo { hasNextPage endCursor }"
+)
+_BACK = (
+    f"nodes {{ id quantity restockType subtotalSet {_MONEY} totalTaxSet {_MONEY} lineItem {{ {_ITEM} }} }} "
+    "pageInfo { hasNextPage endCursor }"
+)
+
 ORDER_FIELDS = f"""
 id name createdAt processedAt updatedAt cancelledAt test sourceName currencyCode presentmentCurrencyCode
 displayFinancialStatus taxesIncluded paymentGatewayNames
@@ -28,16 +36,14 @@ shippingLines(first: 5) {{ nodes {{ id title isRemoved originalPriceSet {_MONEY}
   {_DISCOUNTS} {_TAX_LINES} }} }}
 transactions(first: 20) {{ {_TRANSACTION} }}
 refunds(first: 20) {{ id createdAt
-  refundLineItems(first: 20) {{ nodes {{ id quantity restockType subtotalSet {_MONEY} totalTaxSet {_MONEY}
-    lineItem {{ {_ITEM} }} }} pageInfo {{ hasNextPage endCursor }} }}
+  refundLineItems(first: $items) {{ {_BACK} }}
   refundShippingLines(first: 5) {{ nodes {{ id subtotalAmountSet {_MONEY} taxAmountSet {_MONEY}
     shippingLine {{ id title {_TAX_LINES} }} }} }}
   orderAdjustments(first: 5) {{ nodes {{ id reason amountSet {_MONEY} taxAmountSet {_MONEY} }} }}
   transactions(first: 5) {{ nodes {{ {_TRANSACTION} }} }} }}
 fulfillments(first: 20) {{ id status displayStatus createdAt updatedAt location {{ id }}
   trackingInfo(first: 1) {{ company number }}
-  fulfillmentLineItems(first: 50) {{ nodes {{ id quantity
-    lineItem {{ id sku variant {{ id }} product {{ id }} }} }} }} }}
+  fulfillmentLineItems(first: $items) {{ {_SENT} }} }}
 """
 
 _ITEMS = f"nodes {{ {_ITEM} }} pageInfo {{ hasNextPage endCursor }}"
@@ -49,6 +55,12 @@ ORDERS = f"""query Orders($first: Int!, $after: String, $query: String!, $items:
 
 ORDER_ITEMS = f"""query OrderItems($id: ID!, $after: String!, $items: Int!) {{
   order(id: $id) {{ id lineItems(first: $items, after: $after) {{ {_ITEMS} }} }} }}"""
+
+REFUND_ITEMS = f"""query RefundItems($id: ID!, $after: String!, $items: Int!) {{
+  refund(id: $id) {{ id refundLineItems(first: $items, after: $after) {{ {_BACK} }} }} }}"""
+
+FULFILLMENT_ITEMS = f"""query FulfillmentItems($id: ID!, $after: String!, $items: Int!) {{
+  fulfillment(id: $id) {{ id fulfillmentLineItems(first: $items, after: $after) {{ {_SENT} }} }} }}"""
 
 PRODUCTS = """query Products($first: Int!, $after: String, $query: String!, $items: Int!) {
   products(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {

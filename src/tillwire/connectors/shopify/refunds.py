@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -121,7 +122,7 @@ def _returned(
     tenders = list(tenders_of(moved, total, None if not foreign else _sum_foreign(moved), currency))
     if exchanged:
         tenders.append(Tender(type=EXCHANGE, amount=in_units(value - money, currency)))
-    happened = first_moment(refund, _TIMES, at)
+    happened = _happened(refund, at)
     location, pos = _location(refund, at)
     store = store_at(location, settings) if pos else settings.stores.get(str(location), settings.store)
     test = context.test if context else _is_test(refund, at)
@@ -308,7 +309,17 @@ def _is_test(refund: Node, at: str) -> bool:
     return bool(listed) and all(flag(one, "test", f"{at}/transactions/{i}") for i, one in enumerate(listed))
 
 
-def _last_move(refund: Node, happened, at: str):  # type: ignore[no-untyped-def]
+def _happened(refund: Node, at: str) -> datetime:
+    """When it was made; where a query did not ask for that, when its first money moved."""
+    if not any(refund.get(name) for name in _TIMES):
+        for i, one in enumerate(nodes(refund, "transactions", at)):
+            if any(one.get(name) for name in _TIMES):
+                return first_moment(one, _TIMES, f"{at}/transactions/{i}")
+    return first_moment(refund, _TIMES, at)
+
+
+def _last_move(refund: Node, happened: datetime, at: str) -> datetime:
+    """When its last money moved: that makes a new version of it."""
     latest = happened
     for i, one in enumerate(nodes(refund, "transactions", at)):
         found = moment(one.get("processed_at") or one.get("created_at"), f"{at}/transactions/{i}/processed_at")
