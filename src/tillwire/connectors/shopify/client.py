@@ -29,6 +29,7 @@ from tillwire.errors import (
 
 _LONGEST_WAIT_S = 60.0
 _ATTEMPTS = 6
+_UNKNOWN_COST = 100.0
 
 
 class TooCostlyError(RejectedError):
@@ -107,7 +108,7 @@ class AdminClient:
         raise AssertionError("a retry ends with an answer or an error")
 
     def _once(self, name: str, content: bytes) -> dict[str, Any]:
-        waiting = self.budget.wait_s(self._costs.get(name, 0.0))
+        waiting = self.budget.wait_s(self._costs.get(name, _UNKNOWN_COST))
         if waiting > _LONGEST_WAIT_S:
             raise RateLimitedError("the shop's cost bucket is empty", retry_after_s=waiting)
         if waiting > 0:
@@ -120,9 +121,9 @@ class AdminClient:
         cost = (body.get("extensions") or {}).get("cost")
         if isinstance(cost, dict):
             self.budget.told(cost)
-            self._costs[name] = _points(cost.get("requestedQueryCost"), self._costs.get(name, 0.0))
+            self._costs[name] = _points(cost.get("requestedQueryCost"), self._costs.get(name, _UNKNOWN_COST))
         if body.get("errors"):
-            raise _graphql_error(body["errors"], self.budget, self._costs.get(name, 0.0))
+            raise _graphql_error(body["errors"], self.budget, self._costs.get(name, _UNKNOWN_COST))
         data = body.get("data")
         if not isinstance(data, dict):
             raise TransientError("the shop's answer has no data")

@@ -295,6 +295,8 @@ def kind_of(node: dict[str, Any]) -> tuple[str, str]:
         return "product", ""
     if "order_id" in node and "status" in node and ("tracking_company" in node or "tracking_number" in node):
         return "fulfillment", ""
+    if "financial_status" in node and "total_price" in node:
+        return "order", ""
     if "line_items" in node:
         if "invoice_url" in node or "completed_at" in node and "financial_status" not in node:
             return "", "a draft order or checkout sells nothing until it is an order"
