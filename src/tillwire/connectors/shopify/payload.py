@@ -188,7 +188,7 @@ def _object(node: dict[str, Any], path: tuple[str | int, ...], kind: str, depth:
             yield from _connected(inner, (*path, name), single, depth)
     if wrapped:
         return
-    if isinstance(node.get("data"), dict | None) and "data" in node or "errors" in node and "id" not in node:
+    if "data" in node and isinstance(node["data"], dict | None) or node.get("errors") and not bare:
         yield from _response(node, path, depth)
         return
     reason = next((_IGNORED_WRAPPERS[name] for name in node if name in _IGNORED_WRAPPERS), "")
