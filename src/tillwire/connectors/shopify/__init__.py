@@ -10,7 +10,6 @@ _SHOP = {"shop": "tilly-test.myshopify.com", "currency": "USD", "time_zone": "Am
 _STORES = {**_SHOP, "stores": {"61001": "HIGH-ST"}, "time_zones": {"HIGH-ST": "Europe/London"}}
 
 
-
 def _paid(file: str, about: str, codes: tuple[str, ...] = ()) -> Example:
     return Example(file=file, about=about, settings=_SHOP, topic="orders/paid", codes=codes)
 
@@ -27,7 +26,9 @@ SPEC = Spec(
     examples=(
         _paid("order-paid.json", "A paid order: a discount by code, shipping, two taxes"),
         _paid("order-gift-card-and-tip.json", "A gift card sold, a custom item, a tip, a line of zero; two gateways"),
-        _paid("order-foreign-with-duties.json", "A customer's currency other than the shop's, duties, an id beyond 2^53"),
+        _paid(
+            "order-foreign-with-duties.json", "A customer's currency other than the shop's, duties, an id beyond 2^53"
+        ),
         _paid("order-cancelled-and-restocked.json", "Cancelled after payment: refunded with shipping, and restocked"),
         _paid("order-edited-before-payment.json", "An item was removed before the customer paid"),
         _paid("order-pending.json", "Not paid yet: nothing is recorded"),

@@ -48,7 +48,7 @@ def read_product(product: Node, settings: ShopifySettings, at: str) -> tuple[Out
         own = identifier(variant.get("id"), f"{place}/id")
         sku = code_of(text(variant, "sku", place)) or f"variant:{own}"
         barcode = text(variant, "barcode", place)
-        gtins = (barcode,) if is_gtin(barcode) else ()
+        gtins: tuple[str, ...] = (barcode,) if is_gtin(barcode) else ()
         known = found.get(sku)
         if known is not None:
             gtins = known.gtins + tuple(code for code in gtins if code not in known.gtins)
@@ -115,7 +115,9 @@ def read_fulfilment(fulfilment: Node, settings: ShopifySettings, at: str, order_
     for i, line in enumerate(nodes(fulfilment, "line_items", at)):
         place = f"{at}/line_items/{i}"
         item = child(line, "line_item", place) or line
-        lines.append(MovementLine(sku=product_code(item, settings, place), quantity=quantity_of(line, "quantity", place)))
+        lines.append(
+            MovementLine(sku=product_code(item, settings, place), quantity=quantity_of(line, "quantity", place))
+        )
     revision = version_of(changed)
     data = Fulfilment(
         store=store,

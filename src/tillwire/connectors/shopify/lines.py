@@ -247,7 +247,7 @@ def returned_draft(
 ) -> tuple[Draft, Node]:
     """A refunded line item, all amounts below zero, and the line item that was sold."""
     item = child(line, "line_item", at)
-    if not item or "price" not in item and "price_set" not in item:
+    if not item or ("price" not in item and "price_set" not in item):
         sold = items.get(identifier_of(line, "line_item_id", at) or identifier_of(item, "id", f"{at}/line_item") or 0)
         item = {**sold, **item} if sold else item
     place = f"{at}/line_item"

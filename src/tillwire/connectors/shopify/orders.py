@@ -242,8 +242,8 @@ def _drafts(
         taken = quantity(item, place)
         if not taken and quantity_of(item, "quantity", place):
             continue
-        options = {"quantity": taken, "applications": applications, "tip": tip}
-        found.append(item_draft(item, settings, currency, place, **options))
+        draft = item_draft(item, settings, currency, place, quantity=taken, applications=applications, tip=tip)
+        found.append(draft)
         duties += duty_drafts(item, currency, place)
     _spread_order_discount(order, found, currency, at)
     found += shipping_drafts(order, currency, at, applications) + duties
@@ -292,9 +292,7 @@ def _sum(drafts: list[Draft], included: bool) -> Decimal:
     return net if included else net + sum((draft.tax for draft in drafts), ZERO)
 
 
-def _sale_event(
-    order: Node, number_: int, sale: _Sale, settings: ShopifySettings, currency: str, at: str
-) -> Outgoing:
+def _sale_event(order: Node, number_: int, sale: _Sale, settings: ShopifySettings, currency: str, at: str) -> Outgoing:
     happened = first_moment(order, _TIMES, at)
     store, register = store_and_register(order, settings, at)
     included = flag(order, "taxes_included", at)
@@ -337,9 +335,7 @@ def _sale_event(
     )
 
 
-def _tenders(
-    order: Node, sale: _Sale, total: Decimal, currency: str, at: str
-) -> tuple[tuple[Tender, ...], Decimal]:
+def _tenders(order: Node, sale: _Sale, total: Decimal, currency: str, at: str) -> tuple[tuple[Tender, ...], Decimal]:
     """The tenders, and the cash rounding that is part of the total."""
     rounding = money_or_zero(order, "total_cash_rounding_payment_adjustment", currency, at)
     rounding += money_or_zero(child(order, "cash_rounding", at), "payment", currency, f"{at}/cash_rounding")
@@ -351,9 +347,6 @@ def _tenders(
             listed[i] = listed[i]._replace(amount=listed[i].amount + rounding)
         presentment = presentment_money(order, "total_price", currency, at)
         return tenders_of(listed, total, presentment, currency), rounding
-    paid = _paid(order, currency, at)
-    amount = total - sale.exchange if paid is None or sale.exchange else paid
-    if rounding and amount == total - rounding:
-        amount = total
+    amount = total - sale.exchange  # its financial status says that all of it is paid
     named = "+".join(gateways(order, at))[:64] or UNSPECIFIED
     return ((Tender(type=named, amount=in_units(amount, currency)),) if amount else ()), rounding

@@ -188,7 +188,7 @@ def _object(node: dict[str, Any], path: tuple[str | int, ...], kind: str, depth:
             yield from _connected(inner, (*path, name), single, depth)
     if wrapped:
         return
-    if "data" in node and isinstance(node["data"], dict | None) or node.get("errors") and not bare:
+    if ("data" in node and isinstance(node["data"], dict | None)) or (node.get("errors") and not bare):
         yield from _response(node, path, depth)
         return
     reason = next((_IGNORED_WRAPPERS[name] for name in node if name in _IGNORED_WRAPPERS), "")
@@ -298,7 +298,7 @@ def kind_of(node: dict[str, Any]) -> tuple[str, str]:
     if "financial_status" in node and "total_price" in node:
         return "order", ""
     if "line_items" in node:
-        if "invoice_url" in node or "completed_at" in node and "financial_status" not in node:
+        if "invoice_url" in node or ("completed_at" in node and "financial_status" not in node):
             return "", "a draft order or checkout sells nothing until it is an order"
         if "financial_status" in node or ("total_price" in node and "order_number" in node):
             return "order", ""
@@ -333,15 +333,15 @@ def slices(body: bytes, parts: list[Part]) -> list[bytes]:
     """The bytes of each part as they came; the whole body where it is the only part."""
     if len(parts) == 1:
         return [body]
-    cache: dict[tuple[str | int, ...], Any] = {(): msgspec.Raw(body.removeprefix(b"\xef\xbb\xbf"))}
+    cache: dict[Any, Any] = {(): msgspec.Raw(body.removeprefix(b"\xef\xbb\xbf"))}
     return [bytes(_raw_at(part.path, cache)) for part in parts]
 
 
-def _raw_at(path: tuple[str | int, ...], cache: dict[tuple[str | int, ...], Any]) -> msgspec.Raw:
+def _raw_at(path: tuple[str | int, ...], cache: dict[Any, Any]) -> msgspec.Raw:
     if path in cache:
         found: msgspec.Raw = cache[path]
         return found
-    children = cache.get((*path[:-1], ...))  # type: ignore[arg-type]
+    children = cache.get(("children of", *path[:-1]))
     if children is None:
         outer = _raw_at(path[:-1], cache)
         shape: Any = list[msgspec.Raw] if isinstance(path[-1], int) else dict[str, msgspec.Raw]
@@ -349,7 +349,7 @@ def _raw_at(path: tuple[str | int, ...], cache: dict[tuple[str | int, ...], Any]
             children = msgspec.json.decode(outer, type=shape)
         except msgspec.DecodeError as error:
             raise MalformedError("/".join(str(step) for step in path[:-1]), f"not JSON: {error}") from error
-        cache[(*path[:-1], ...)] = children  # type: ignore[index]
+        cache[("children of", *path[:-1])] = children
     raw: msgspec.Raw = children[path[-1]]
     cache[path] = raw
     return raw

@@ -35,16 +35,40 @@ class Feed(NamedTuple):
 
 
 FEEDS = (
-    Feed("orders", "orders", "Orders", queries.ORDERS, "lineItems", "OrderItems", queries.ORDER_ITEMS, "order", "graphql/order"),
     Feed(
-        "products", "products", "Products", queries.PRODUCTS, "variants", "ProductItems", queries.PRODUCT_ITEMS,
-        "product", "graphql/product",
+        "orders",
+        "orders",
+        "Orders",
+        queries.ORDERS,
+        "lineItems",
+        "OrderItems",
+        queries.ORDER_ITEMS,
+        "order",
+        "graphql/order",
     ),
     Feed(
-        "levels", "inventoryItems", "Levels", queries.LEVELS, "inventoryLevels", "LevelItems", queries.LEVEL_ITEMS,
-        "inventoryItem", "graphql/inventory_level",
+        "products",
+        "products",
+        "Products",
+        queries.PRODUCTS,
+        "variants",
+        "ProductItems",
+        queries.PRODUCT_ITEMS,
+        "product",
+        "graphql/product",
     ),
-)  # fmt: skip
+    Feed(
+        "levels",
+        "inventoryItems",
+        "Levels",
+        queries.LEVELS,
+        "inventoryLevels",
+        "LevelItems",
+        queries.LEVEL_ITEMS,
+        "inventoryItem",
+        "graphql/inventory_level",
+    ),
+)
 _INNER_PAGE = 50
 _PARTS = (
     ("refunds", "refundLineItems", "RefundItems", queries.REFUND_ITEMS, "refund"),
@@ -69,8 +93,8 @@ class Puller:
     def pull(self, state: Mapping[str, Any], deliver: Deliver) -> float:
         """Follow each feed to its end. Each page is delivered with the state behind it.
 
-        Windows overlap: each begins ``overlap_s`` before the newest change that the last one saw, since Shopify's search
-        shows some changes late. What is fetched again is the same bytes, known by their digest.
+        Windows overlap: each begins ``overlap_s`` before the newest change that the last one saw, since Shopify's
+        search shows some changes late. What is fetched again is the same bytes, known by their digest.
         """
         kept = json.loads(json.dumps(state))
         kept = kept if isinstance(kept, dict) else {}

@@ -15,9 +15,7 @@ _ITEM = (
 )
 _TRANSACTION = f"id kind status gateway test processedAt createdAt amountSet {_MONEY}"
 
-_SENT = (
-    "nodes { id quantity lineItem { id sku variant { id } product { id } } } pageInfo { hasNextPage endCursor }"
-)
+_SENT = "nodes { id quantity lineItem { id sku variant { id } product { id } } } pageInfo { hasNextPage endCursor }"
 _BACK = (
     f"nodes {{ id quantity restockType subtotalSet {_MONEY} totalTaxSet {_MONEY} lineItem {{ {_ITEM} }} }} "
     "pageInfo { hasNextPage endCursor }"

@@ -12,6 +12,7 @@ from tillwire.connectors.shopify.fields import (
     Drift,
     Node,
     child,
+    currency_of,
     first_moment,
     flag,
     identifier,
@@ -26,7 +27,7 @@ from tillwire.connectors.shopify.lines import ONE, UNSPECIFIED, Draft, returned_
 from tillwire.connectors.shopify.money import currency_within, money_or_zero, shop_money
 from tillwire.connectors.shopify.places import business_date, is_pos, store_at
 from tillwire.connectors.shopify.settings import ShopifySettings
-from tillwire.connectors.shopify.tenders import EXCHANGE, Payment, currency_of, has_pending, payments, tenders_of
+from tillwire.connectors.shopify.tenders import EXCHANGE, Payment, has_pending, payments, tenders_of
 from tillwire.model import event
 from tillwire.model.money import ZERO, Money
 from tillwire.model.transaction import Discount, Disposition, Kind, Line, LineKind, Tax, Tender, Transaction
@@ -61,7 +62,9 @@ def money_moved(refund: Node, currency: str, at: str) -> list[Payment]:
     return payments(refund, ("refund",), currency, at)
 
 
-def value_of(refund: Node, currency: str, included: bool, items: Mapping[int, Node], settings: ShopifySettings) -> Decimal:
+def value_of(
+    refund: Node, currency: str, included: bool, items: Mapping[int, Node], settings: ShopifySettings
+) -> Decimal:
     """What the refund's lines and adjustments come to: positive, in shop money."""
     drafts = [draft for draft, _ in _drafts(refund, settings, currency, "", items)]
     return -_sum(drafts, included)
@@ -113,11 +116,17 @@ def _returned(
         drafts, value, included = [pair for pair in drafts if pair[0].kind is LineKind.ITEM], ZERO, False
         if not drafts:
             return RefundResult(ignored="no money moved, and no goods went back")
+    elif foreign and not money and not _presented(refund, _sum_foreign(moved), at):
+        paid = ", ".join(f"{one.foreign}" for one in moved)
+        raise Drift(
+            f"{at}/transactions", f"{paid} was paid back, which is not what the lines come to", "tender_mismatch"
+        )
     elif not drafts:
         drafts, value = [(_goodwill(money), False)], money
+    # A foreign payment without a value in shop money is worth what its lines are: the check above saw to that.
     exchanged = bool(context and context.exchanged and moved and not foreign and value < money)
     total = value if exchanged or (foreign and not money) else money
-    if foreign and money and _presented(refund, moved, at):
+    if foreign and money and _presented(refund, _sum_foreign(moved), at):
         total = value
     tenders = list(tenders_of(moved, total, None if not foreign else _sum_foreign(moved), currency))
     if exchanged:
@@ -273,17 +282,32 @@ def _tax_included(drafts: list[Draft], money: Decimal, context: OrderContext | N
     return context.tax_included if context else False
 
 
-def _presented(refund: Node, moved: list[Payment], at: str) -> bool:
-    """True if the lines' presentment money comes to what was paid back."""
-    paid = _sum_foreign(moved)
-    lines = ZERO
-    for i, line in enumerate(nodes(refund, "refund_line_items", at)):
-        for name in ("subtotal", "total_tax"):
-            bag = child(child(line, f"{name}_set", f"{at}/refund_line_items/{i}"), "presentment_money", at)
-            if bag.get("amount") is None or currency_of(bag, at) != (paid.currency if paid else ""):
-                return False
-            lines += money_or_zero({"x": bag["amount"]}, "x", paid.currency if paid else "", at)
-    return paid is not None and lines == -paid.amount
+def _presented(refund: Node, paid: Money | None, at: str) -> bool:
+    """True if the lines, shipping and adjustments come to what was paid back, in the customer's currency."""
+    if paid is None:
+        return False
+    net = tax = ZERO
+    for name, sign, amount_name, tax_name in _PARTS:
+        for i, part in enumerate(nodes(refund, name, at)):
+            place = f"{at}/{name}/{i}"
+            net += sign * _seen_as(part, amount_name, paid.currency, place)
+            tax += sign * _seen_as(part, tax_name, paid.currency, place)
+    net -= _seen_as(refund, "total_duties", paid.currency, at)
+    return paid.amount in (net, net + tax)
+
+
+_PARTS = (
+    ("refund_line_items", -1, "subtotal", "total_tax"),
+    ("refund_shipping_lines", -1, "subtotal_amount", "tax_amount"),
+    ("order_adjustments", 1, "amount", "tax_amount"),
+)
+
+
+def _seen_as(node: Node, name: str, currency: str, at: str) -> Decimal:
+    bag = child(child(node, f"{name}_set", at), "presentment_money", f"{at}/{name}_set")
+    if bag.get("amount") is None or currency_of(bag, at) != currency:
+        return ZERO
+    return money_or_zero({"x": bag["amount"]}, "x", currency, f"{at}/{name}_set/presentment_money")
 
 
 def _sum_foreign(moved: list[Payment]) -> Money | None:

@@ -69,9 +69,7 @@ def payments(owner: Node, kinds: Iterable[str], currency: str, at: str) -> list[
 
 def has_pending(owner: Node, at: str) -> bool:
     """True if any refund of it has not moved its money yet."""
-    return any(
-        is_pending(one, f"{at}/transactions/{i}") for i, one in enumerate(nodes(owner, "transactions", at))
-    )
+    return any(is_pending(one, f"{at}/transactions/{i}") for i, one in enumerate(nodes(owner, "transactions", at)))
 
 
 def tenders_of(paid: list[Payment], total: Decimal, presentment: Money | None, currency: str) -> tuple[Tender, ...]:

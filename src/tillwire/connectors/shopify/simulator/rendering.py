@@ -210,6 +210,15 @@ def items_graphql(shop: Shop) -> list[dict[str, Any]]:
                 "quantities": [{"name": "available", "quantity": level["available"]}]}  # fmt: skip
         found.setdefault(level["item"], []).append(node)
     return [
-        {**(_gid("InventoryItem", own) or {}), "updatedAt": max(n["updatedAt"] for n in levels), "inventoryLevels": levels}
+        {
+            **(_gid("InventoryItem", own) or {}),
+            "updatedAt": max(n["updatedAt"] for n in levels),
+            "inventoryLevels": levels,
+        }
         for own, levels in found.items()
     ]
+
+
+def _item_graphql(own: int, levels: list[dict[str, Any]]) -> dict[str, Any]:
+    changed = max(level["updatedAt"] for level in levels)
+    return {**(_gid("InventoryItem", own) or {}), "updatedAt": changed, "inventoryLevels": levels}

@@ -58,7 +58,8 @@ type Location { id: ID! name: String }
 type LineItem { id: ID! sku: String name: String! title: String! quantity: Int! currentQuantity: Int!
   isGiftCard: Boolean! variant: ProductVariant product: Product originalUnitPriceSet: MoneyBag!
   discountAllocations: [DiscountAllocation!]! taxLines(first: Int): [TaxLine!]! duties: [Duty!]! }
-type ShippingLine { id: ID title: String! isRemoved: Boolean! originalPriceSet: MoneyBag! discountedPriceSet: MoneyBag!
+type ShippingLine { id: ID title: String! isRemoved: Boolean!
+  originalPriceSet: MoneyBag! discountedPriceSet: MoneyBag!
   discountAllocations: [DiscountAllocation!]! taxLines: [TaxLine!]! }
 type OrderTransaction { id: ID! kind: String! status: String! gateway: String test: Boolean! processedAt: DateTime
   createdAt: DateTime! amountSet: MoneyBag! }
@@ -112,7 +113,7 @@ type Query {
 type Mutation {
   webhookSubscriptionCreate(topic: WebhookSubscriptionTopic!, webhookSubscription: WebhookSubscriptionInput!): WebhookSubscriptionPayload
   webhookSubscriptionUpdate(id: ID!, webhookSubscription: WebhookSubscriptionInput!): WebhookSubscriptionPayload }
-"""
+"""  # noqa: E501  the schema's own layout
 
 
 def schema() -> GraphQLSchema:

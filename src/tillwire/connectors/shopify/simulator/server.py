@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
-from graphql import execute, parse, validate
+from graphql import execute_sync, parse, validate
 from msgspec import Struct
 
 from tillwire import clock
@@ -208,7 +208,7 @@ class ShopifySimulator:
             if errors:
                 return {"errors": [{"message": one.message} for one in errors]}
             self._left -= cost
-            result = execute(
+            result = execute_sync(
                 self._schema, document, self._root(), None, variables, request.get("operationName"), resolve
             )
             body: dict[str, Any] = {"data": result.data, "extensions": self._cost(cost)}
@@ -258,7 +258,7 @@ class ShopifySimulator:
             "webhookSubscriptionUpdate": self._redirect,
         }
 
-    def _subscribe(self, topic: str, webhookSubscription: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+    def _subscribe(self, topic: str, webhookSubscription: dict[str, Any]) -> dict[str, Any]:
         uri = webhookSubscription.get("uri")
         if any(one["topic"] == topic and one["uri"] == uri for one in self.subscriptions.values()):
             message = "Address for this topic has already been taken"
@@ -267,7 +267,7 @@ class ShopifySimulator:
         self.subscriptions[own] = {"id": own, "topic": topic, "uri": uri, "format": "JSON"}
         return {"webhookSubscription": self.subscriptions[own], "userErrors": []}
 
-    def _redirect(self, id: str, webhookSubscription: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+    def _redirect(self, id: str, webhookSubscription: dict[str, Any]) -> dict[str, Any]:
         self.subscriptions[id] = {**self.subscriptions[id], "uri": webhookSubscription.get("uri")}
         return {"webhookSubscription": self.subscriptions[id], "userErrors": []}
 
@@ -299,7 +299,9 @@ def _handler(simulator: ShopifySimulator) -> type[BaseHTTPRequestHandler]:
                 answer = simulator.answer(json.loads(body), throttle=fault == "throttled")
                 self._send(200, answer, cut=fault == "cut")
 
-        def _send(self, status: int, body: dict[str, Any], more: dict[str, str] | None = None, cut: bool = False) -> None:
+        def _send(
+            self, status: int, body: dict[str, Any], more: dict[str, str] | None = None, cut: bool = False
+        ) -> None:
             content = json.dumps(body).encode()
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **(more or {})}.items():

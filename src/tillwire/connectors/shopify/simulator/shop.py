@@ -15,7 +15,12 @@ Changed = Callable[[str, dict[str, Any]], None]
 """Told of each change: a topic, and the object's webhook body."""
 
 _CENT = Decimal("0.01")
-_PRODUCTS = (("MUG", "Kitchen", "12.50"), ("SCARF", "Clothing", "39.00"), ("TEA", "Food", "4.25"), ("LAMP", "Home", "79.90"))
+_PRODUCTS = (
+    ("MUG", "Kitchen", "12.50"),
+    ("SCARF", "Clothing", "39.00"),
+    ("TEA", "Food", "4.25"),
+    ("LAMP", "Home", "79.90"),
+)
 
 
 def _cents(amount: Decimal) -> Decimal:
@@ -67,7 +72,9 @@ class Shop:
         """A customer orders one to three products; returns the order's id."""
         own, at = self.next_id(), self._stamp()
         items = []
-        for product in self._random.sample(sorted(self.products.values(), key=lambda p: p["id"]), self._random.randint(1, 3)):
+        for product in self._random.sample(
+            sorted(self.products.values(), key=lambda p: p["id"]), self._random.randint(1, 3)
+        ):
             variant = product["variants"][0]
             quantity = self._random.randint(1, 3)
             price = Decimal(variant["price"])
@@ -167,7 +174,12 @@ class Shop:
         item = product["variants"][0]["inventory_item_id"]
         level = {"item": item, "location": location, "available": available, "updated": self._stamp()}
         self.levels[item, location] = level
-        body = {"inventory_item_id": item, "location_id": location, "available": available, "updated_at": level["updated"]}
+        body = {
+            "inventory_item_id": item,
+            "location_id": location,
+            "available": available,
+            "updated_at": level["updated"],
+        }
         self._changed("inventory_levels/update", body)
 
     def rename(self, sku: str, title: str) -> None:
