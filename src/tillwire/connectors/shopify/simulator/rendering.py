@@ -162,9 +162,9 @@ def item_graphql(item: dict[str, Any]) -> dict[str, Any]:
 
 def refund_graphql(refund: dict[str, Any]) -> dict[str, Any]:
     """A refund's node."""
-    shipping = {"id": "gid://shopify/RefundShippingLine/1", "subtotalAmountSet": _bag(refund["shipping"]),
-                "taxAmountSet": _bag(_ZERO),
-                "shippingLine": {"id": "gid://shopify/ShippingLine/1", "title": "Standard", "taxLines": []}}  # fmt: skip
+    line = {"id": "gid://shopify/ShippingLine/1", "title": "Standard", "taxLines": []}
+    amounts = {"subtotalAmountSet": _bag(refund["shipping"]), "taxAmountSet": _bag(_ZERO)}
+    shipping = {"id": "gid://shopify/RefundShippingLine/1", **amounts, "shippingLine": line}
     return {
         **(_gid("Refund", refund["id"]) or {}), "createdAt": refund["created"], "orderAdjustments": [],
         "refundLineItems": [

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from tillwire.connectors.shopify.simulator.rendering import fulfilment_rest, order_rest, refund_rest
+
 Changed = Callable[[str, dict[str, Any]], None]
 """Told of each change: a topic, and the object's webhook body."""
 
@@ -25,12 +27,6 @@ _PRODUCTS = (
 
 def _cents(amount: Decimal) -> Decimal:
     return amount.quantize(_CENT, rounding=ROUND_HALF_UP)
-
-
-def short(amount: Decimal) -> str:
-    """An amount as GraphQL writes it: 13.5, 40.0."""
-    text = format(amount.normalize(), "f")
-    return text if "." in text else text + ".0"
 
 
 class Shop:
@@ -142,8 +138,6 @@ class Shop:
         order["refunds"].append(refund)
         left = any(i["current"] for i in order["items"])
         order["status"] = "partially_refunded" if left else "refunded"
-        from tillwire.connectors.shopify.simulator.rendering import refund_rest
-
         self._changed("refunds/create", refund_rest(order, refund))
         self._tell("orders/updated", order)
 
@@ -163,8 +157,6 @@ class Shop:
             fulfilment = {"id": self.next_id(), "created": at, "updated": at, "status": "success",
                           "lines": [(self.next_id(), i) for i in order["items"]]}  # fmt: skip
             order["fulfillments"].append(fulfilment)
-            from tillwire.connectors.shopify.simulator.rendering import fulfilment_rest
-
             self._changed("fulfillments/create", fulfilment_rest(order, fulfilment))
             self._tell("orders/fulfilled", order)
 
@@ -203,6 +195,4 @@ class Shop:
                 getattr(self, step)(self._random.choice(known))
 
     def _tell(self, topic: str, order: dict[str, Any]) -> None:
-        from tillwire.connectors.shopify.simulator.rendering import order_rest
-
         self._changed(topic, order_rest(self, order))
