@@ -82,9 +82,10 @@ class ShopifyConnector:
     def _uninstalled(self, body: bytes) -> Record:
         shop = self.settings.shop or "the shop"
         message = f"the app was uninstalled from {shop}: no webhook and no answer comes until it is installed again"
-        return Record(place="", raw=body, troubles=(Trouble(code=CONNECTION_LOST, message=message),))
+        return Record(place="app/uninstalled", raw=body, troubles=(Trouble(code=CONNECTION_LOST, message=message),))
 
     def _record(self, part: Part, raw: bytes) -> Record:
+        part = part._replace(place=part.place or _named(part))
         if part.fault:
             return Record(place=part.place, raw=raw, troubles=(Trouble(code="schema_drift", message=part.fault),))
         if not part.kind:
@@ -115,3 +116,9 @@ class ShopifyConnector:
                 return (level,) if level is not None else (), (), "the shop does not keep count of the item"
             case _:
                 return (read_fulfilment(node, settings, ""),), (), ""
+
+
+def _named(part: Part) -> str:
+    """What a payload of one object is, for a person."""
+    own = part.node.get("id") if isinstance(part.node, dict) else None
+    return f"{part.kind} {str(own)[:60]}" if part.kind and own is not None else part.kind or "the payload"
