@@ -128,7 +128,7 @@ def test_webhooks_and_backfill_say_the_same(shop: ShopifySimulator) -> None:
     same(pushed, fetched)
     sold = [one.data for one in fetched.values() if isinstance(one.data, Transaction)]
     assert len(sold) > 20
-    assert {t.kind.value for t in sold} == {"sale", "return"}
+    assert {(t.kind.value, t.store) for t in sold} == {(k, s) for k in ("sale", "return") for s in ("web", "HIGH-ST")}
     assert [broken_rules(t) for t in sold] == [[] for _ in sold]
     hub.connector.close()
     pulled.connector.close()

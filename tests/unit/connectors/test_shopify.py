@@ -230,6 +230,16 @@ def test_refund_with_tax_in_its_amounts_is_told_by_the_money() -> None:
     assert (back.tax_included, faults(back)) == (True, [])
 
 
+def test_a_refund_belongs_to_the_shop_that_paid_it_back() -> None:
+    refund = example("refund-partial.json")
+    refund["transactions"][0]["location_id"] = 61001
+    settings = {"stores": {"61001": "HIGH-ST"}, "time_zones": {"HIGH-ST": "Asia/Tokyo"}}
+    back = only(records(refund, **settings))
+    assert (back.store, back.register, back.business_date) == ("HIGH-ST", "pos", date(2026, 3, 5))
+    refund["transactions"][0]["location_id"] = 7
+    assert only(records(refund, **settings)).store == "location:7"
+
+
 def test_goodwill_without_lines() -> None:
     refund = example("refund-partial.json") | {"refund_line_items": []}
     back = only(records(refund))

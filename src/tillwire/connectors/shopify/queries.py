@@ -13,7 +13,7 @@ _ITEM = (
     f"id sku name title quantity currentQuantity isGiftCard variant {{ id }} product {{ id }} "
     f"originalUnitPriceSet {_MONEY} {_DISCOUNTS} {_TAX_LINES} duties {{ id price {_MONEY} {_TAX_LINES} }}"
 )
-_TRANSACTION = f"id kind status gateway test processedAt createdAt amountSet {_MONEY}"
+_TRANSACTION = f"id kind status gateway test processedAt createdAt location {{ id }} amountSet {_MONEY}"
 
 _SENT = "nodes { id quantity lineItem { id sku variant { id } product { id } } } pageInfo { hasNextPage endCursor }"
 _BACK = (

@@ -25,7 +25,7 @@ from tillwire.connectors.shopify.fields import (
 )
 from tillwire.connectors.shopify.lines import ONE, UNSPECIFIED, Draft, returned_draft
 from tillwire.connectors.shopify.money import currency_within, money_or_zero, shop_money
-from tillwire.connectors.shopify.places import business_date, is_pos, store_at
+from tillwire.connectors.shopify.places import business_date, store_at
 from tillwire.connectors.shopify.settings import ShopifySettings
 from tillwire.connectors.shopify.tenders import EXCHANGE, Payment, has_pending, payments, tenders_of
 from tillwire.model import event
@@ -133,7 +133,7 @@ def _returned(
         tenders.append(Tender(type=EXCHANGE, amount=in_units(value - money, currency)))
     happened = _happened(refund, at)
     location, pos = _location(refund, at)
-    store = store_at(location, settings) if pos else settings.stores.get(str(location), settings.store)
+    store = store_at(location, settings)
     test = context.test if context else _is_test(refund, at)
     transaction = Transaction(
         store=store,
@@ -318,14 +318,11 @@ def _sum_foreign(moved: list[Payment]) -> Money | None:
 
 
 def _location(refund: Node, at: str) -> tuple[int | None, bool]:
-    """Where the money was paid back, and whether by Shopify POS."""
+    """Where the money was paid back, and whether in a shop. Only the transactions tell, and REST and GraphQL both do."""
     location = None
-    pos = is_pos(refund, at)
     for i, one in enumerate(nodes(refund, "transactions", at)):
-        place = f"{at}/transactions/{i}"
-        location = location or identifier_of(one, "location_id", place)
-        pos = pos or is_pos(one, place)
-    return location, pos or location is not None
+        location = location or identifier_of(one, "location_id", f"{at}/transactions/{i}")
+    return location, location is not None
 
 
 def _is_test(refund: Node, at: str) -> bool:

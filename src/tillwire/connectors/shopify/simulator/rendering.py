@@ -97,7 +97,8 @@ def refund_rest(order: dict[str, Any], refund: dict[str, Any]) -> dict[str, Any]
         "transactions": [
             {"id": t["id"], "order_id": order["id"], "kind": t["kind"], "status": t["status"], "test": False,
              "gateway": t["gateway"], "amount": _fixed(t["amount"]), "currency": "USD", "created_at": t["at"],
-             "processed_at": t["at"], "location_id": None, "source_name": "web"}
+             "processed_at": t["at"], "location_id": _place(t),
+             "source_name": "pos" if _place(t) else "web"}
             for t in refund["transactions"]
         ],
     }  # fmt: skip
@@ -143,7 +144,12 @@ def order_graphql(shop: Shop, order: dict[str, Any]) -> dict[str, Any]:
 def _transaction_graphql(t: dict[str, Any]) -> dict[str, Any]:
     return {**(_gid("OrderTransaction", t["id"]) or {}), "kind": t["kind"].upper(), "status": t["status"].upper(),
             "gateway": t["gateway"], "test": False, "processedAt": t["at"], "createdAt": t["at"],
-            "amountSet": _bag(t["amount"])}  # fmt: skip
+            "location": _gid("Location", _place(t)), "amountSet": _bag(t["amount"])}  # fmt: skip
+
+
+def _place(t: dict[str, Any]) -> int | None:
+    """Cash is taken and given back in a shop only."""
+    return 61001 if t["gateway"] == "cash" else None
 
 
 def item_graphql(item: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ type ShippingLine { id: ID title: String! isRemoved: Boolean!
   originalPriceSet: MoneyBag! discountedPriceSet: MoneyBag!
   discountAllocations: [DiscountAllocation!]! taxLines: [TaxLine!]! }
 type OrderTransaction { id: ID! kind: String! status: String! gateway: String test: Boolean! processedAt: DateTime
-  createdAt: DateTime! amountSet: MoneyBag! }
+  createdAt: DateTime! location: Location amountSet: MoneyBag! }
 type RefundLineItem { id: ID quantity: Int! restockType: String! subtotalSet: MoneyBag! totalTaxSet: MoneyBag!
   lineItem: LineItem! }
 type RefundShippingLine { id: ID! subtotalAmountSet: MoneyBag! taxAmountSet: MoneyBag! shippingLine: ShippingLine! }
