@@ -318,7 +318,7 @@ def _sum_foreign(moved: list[Payment]) -> Money | None:
 
 
 def _location(refund: Node, at: str) -> tuple[int | None, bool]:
-    """Where the money was paid back, and whether in a shop. Only the transactions tell, and REST and GraphQL both do."""
+    """Where the money was paid back, and whether in a shop. The transactions tell it, in REST and in GraphQL."""
     location = None
     for i, one in enumerate(nodes(refund, "transactions", at)):
         location = location or identifier_of(one, "location_id", f"{at}/transactions/{i}")
