@@ -94,6 +94,14 @@ _HISTORY = (
         judged=BY_CONNECTOR,
     ),
     Code(
+        "connection_lost",
+        "a connected system cut its connection: nothing comes until it is made again",
+        "a shop that is silent looks like a shop that sells nothing",
+        INTEGRATION,
+        fixed=True,
+        judged=BY_CONNECTOR,
+    ),
+    Code(
         "price_overlap",
         "two prices with an end, for the same, share some of their time",
         "which of two prices a till asks for must never depend on which was sent last",
