@@ -69,7 +69,7 @@ def test_real_files(file: Path) -> None:
     assert found
     codes: set[str] = set()
     for one in found:
-        print(f"{file.name} | {one.place} | {outcome(one)}")
+        print(f"{file.name} | {one.place} | {outcome(one)}")  # noqa: T201 (the table of files and outcomes)
         codes |= check(one)
     assert codes == RAISED.get(file.name, set())
 
@@ -91,6 +91,6 @@ def test_examples(example: object) -> None:
     assert found
     codes: set[str] = set()
     for one in found:
-        print(f"{one.place} | {outcome(one)}")
+        print(f"{one.place} | {outcome(one)}")  # noqa: T201 (the table of files and outcomes)
         codes |= check(one)
     assert codes == set(example.codes)  # type: ignore[attr-defined]

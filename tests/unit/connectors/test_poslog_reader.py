@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import tracemalloc
 from collections.abc import Iterator
+from decimal import Decimal
 from io import BytesIO, RawIOBase
 from itertools import islice
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +19,8 @@ from unit.connectors.poslog_parts import cash, records, retail, sale, transactio
 from tillwire.connectors.inbound import MalformedError, Source, body_source
 from tillwire.connectors.poslog import SPEC, PoslogConnector, PoslogSettings
 from tillwire.connectors.registry import examples_folder
+from tillwire.model.event import MESSAGES
+from tillwire.model.money import is_sound
 
 SALE = transaction(retail(sale(), cash("10.00"), total="10.00"))
 EXAMPLES = {one.file: (one, (examples_folder(SPEC) / one.file).read_bytes()) for one in SPEC.examples}
@@ -199,12 +204,29 @@ def test_logs_one_after_another_and_without_transactions() -> None:
         assert records(none.raw) == [none]
 
 
+def _numbers(value: Any) -> Iterator[Decimal]:
+    if isinstance(value, Decimal):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _numbers(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _numbers(one)
+
+
 def _read_all(body: bytes, given: dict[str, object]) -> None:
     """Nothing but ``MalformedError`` may come out, and no record without a word."""
     connector = SPEC.configure(given, of="test")
     try:
         for one in connector.read(body_source(body)):
             assert one.events or one.troubles or one.ignored
+            for event in one.events:
+                made = msgspec.json.decode(msgspec.json.encode(event.data), type=MESSAGES[event.type])
+                assert made == event.data
+                assert all(
+                    is_sound(amount) for amount in _numbers(msgspec.to_builtins(event.data, builtin_types=(Decimal,)))
+                )
     except MalformedError:
         pass
 
