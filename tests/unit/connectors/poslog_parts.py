@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -95,5 +94,5 @@ def faults(tx: Transaction) -> set[str]:
             registers=(tx.register,),
         )
     )
-    found, _ = Auditor(master, Policy()).check(tx, date(2026, 1, 1))
+    found, _ = Auditor(master, Policy()).check(tx, tx.business_date)
     return {fault.code for fault in found if not fault.code.startswith("unknown_")}

@@ -19,6 +19,7 @@ CHUNK = 1 << 20
 MOST_TAG_BYTES = 1 << 16
 MOST_WRAPPERS = 16
 MOST_OUTSIDE_BYTES = 1 << 24
+MOST_OUTSIDE_TAGS = 20_000
 """So much without a transaction is no POSLog."""
 
 _TAG = re.compile(rb"<([^\s<>/=\"'!?]++)(?>[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>")
@@ -136,25 +137,26 @@ class Reader:
     def pieces(self) -> Iterator[Piece]:
         """Every Transaction element in its order. Raises ``MalformedError`` where the stream stops to be XML."""
         self._begin()
-        number = outside = 0
+        number = outside = tags = 0
         while True:
             start = self._buffer.find(b"<", self._at)
             until = len(self._buffer) if start < 0 else start
             outside += until - self._at
             self._check_between(until)
             self._advance(until)
+            if outside > MOST_OUTSIDE_BYTES or tags > MOST_OUTSIDE_TAGS:
+                raise self._fail("goes on and on without a Transaction element: is it a POSLog?")
             if start < 0:
                 if not self._fill():
                     break
                 continue
-            if outside > MOST_OUTSIDE_BYTES:
-                raise self._fail("no Transaction element within 16 MiB: is it a POSLog?")
             before = self._at
             tag = self._token()
             if tag is None:
-                outside += max(self._at - before, 1)
+                outside += self._at - before
+                tags += 1
                 continue
-            number, outside = number + 1, 0
+            number, outside, tags = number + 1, 0, 0
             yield self._transaction(tag, number)
         if self._wrappers:
             name = self._wrappers[-1][0].decode("utf-8", "replace")
@@ -204,7 +206,7 @@ class Reader:
     def _match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes]:
         while True:
             found = pattern.match(self._buffer, self._at)
-            if found is not None:
+            if found is not None and found.end() - self._at <= MOST_TAG_BYTES:
                 return found
             if len(self._buffer) - self._at > MOST_TAG_BYTES or not self._fill():
                 raise self._fail("not a tag, or one without its end")

@@ -12,7 +12,7 @@ EXAMPLES = (
     ),
     Example(
         file="old_namespace_specialty.xml",
-        about="A line void, post-void with negative lines, suspended and resumed, discount of the whole, change as cash",
+        about="A line void, post-void with negative lines, suspended and resumed, a discount, change as cash",
         settings={"time_zone": "America/New_York"},
     ),
     Example(

@@ -125,7 +125,7 @@ def _allowed(reference: re.Match[str]) -> str:
 
 
 def _bare(root: Element, place: str) -> None:
-    """Takes namespaces off every tag, level by level, which also tells how deep it goes."""
+    """Takes namespaces off every name, level by level, which also tells how deep it goes."""
     level = [root]
     for _ in range(MOST_DEPTH):
         below: list[Element] = []
@@ -133,11 +133,18 @@ def _bare(root: Element, place: str) -> None:
             tag = element.tag
             if tag[0] == "{" or ":" in tag:
                 element.tag = tag.rpartition("}")[2]
+            if element.attrib:
+                _bare_attributes(element.attrib)
             below.extend(element)
         if not below:
             return
         level = below
     raise MalformedError(place, f"elements within elements, more than {MOST_DEPTH} deep")
+
+
+def _bare_attributes(attributes: dict[str, str]) -> None:
+    for name in [name for name in attributes if name[0] == "{"]:
+        attributes.setdefault(name.rpartition("}")[2], attributes[name])
 
 
 def kids(element: Element | None) -> dict[str, Element]:
@@ -168,19 +175,15 @@ def text_at(element: Element | None, path: str) -> str:
 
 
 def attribute(element: Element | None, name: str) -> str:
-    """An attribute in any namespace, without blanks at its ends; empty if there is none."""
-    if element is None or not element.attrib:
-        return ""
-    value = element.get(name)
-    if value is None:
-        ending = "}" + name
-        value = next((text for key, text in element.attrib.items() if key.endswith(ending)), "")
-    return value.strip()
+    """An attribute without blanks at its ends; empty if there is none."""
+    value = element.get(name) if element is not None else None
+    return value.strip() if value else ""
 
 
 def flag(element: Element | None, name: str) -> bool:
     """A boolean attribute: true, True, 1, yes, Y."""
-    return attribute(element, name).lower() in ("true", "1", "yes", "y")
+    value = element.get(name) if element is not None else None
+    return value is not None and value.strip().lower() in ("true", "1", "yes", "y")
 
 
 def number(element: Element | None, pointer: str) -> Decimal | None:
