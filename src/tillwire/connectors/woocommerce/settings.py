@@ -78,7 +78,7 @@ class WooCommerceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How far a pull reaches back behind the start of the one before: what was being written then comes late."""
     since: str = ""
     """The first pull begins at this UTC time, such as ``2026-01-01T00:00:00``; empty: at the first order."""
-    page_size: Annotated[int, Meta(ge=1, le=100)] = 100
+    page_size: Annotated[int, Meta(ge=2, le=100)] = 100
     timeout_s: Annotated[int, Meta(ge=1)] = 60
     attempts: Annotated[int, Meta(ge=1, le=10)] = 3
     """For one request, before the pull is put off; what was fetched until then is kept."""
