@@ -31,7 +31,10 @@ class WooCommerceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     business_date: Literal["created", "paid"] = "created"
     """Which day an order belongs to. ``created`` never changes; ``paid`` does for an order paid on delivery."""
     currency: Annotated[str, Meta(pattern="^([A-Z]{3})?$")] = ""
-    """The shop's currency (ISO 4217): for refunds that are read without their order, which is what names it."""
+    """The shop's currency (ISO 4217): of its prices, which are not read without it, and of refunds that are read
+    without their order, which is what names it."""
+    prices_include_tax: bool = False
+    """Of the shop's prices; orders say it themselves."""
     sale_statuses: tuple[str, ...] = ("processing", "completed", "refunded")
     """An order with one of these is sold; plugins add their own, such as shipped."""
     pending_statuses: tuple[str, ...] = ("pending", "on-hold", "failed", "auto-draft", "checkout-draft", "draft", "new")
