@@ -335,6 +335,16 @@ def test_a_product_is_a_record_and_its_stock_a_level() -> None:
     assert (level.store, level.sku, level.quantity) == ("DC", "LAMP", Decimal("16.5"))
 
 
+def test_a_price_is_what_the_shop_charges_now() -> None:
+    priced = {**PRODUCT, "price": "12.50", "regular_price": "15", "date_created_gmt": "2026-01-01T00:30:00"}
+    assert len(read(priced)[0].events) == 2, "no currency, no price"
+    settings = {"currency": "EUR", "time_zone": "Europe/Amsterdam", "prices_include_tax": True}
+    price = read(priced, **settings)[0].events[2].data
+    assert (price.sku, price.amount, price.currency, price.store) == ("LAMP", Decimal("12.50"), "EUR", "woocommerce")
+    assert (price.effective_from.isoformat(), price.tax_included) == ("2026-01-01T01:30:00", True)
+    assert len(read({**priced, "price": ""}, **settings)[0].events) == 2
+
+
 @pytest.mark.parametrize("manage", [False, "parent", None, ""])
 def test_stock_that_is_not_managed_here_is_no_level(manage: Any) -> None:
     assert len(read({**PRODUCT, "manage_stock": manage})[0].events) == 1

@@ -90,7 +90,8 @@ def _item(line: Node, terms: Terms, settings: SquareSettings, sign: Decimal, pre
     amount = total - charged - (ZERO if terms.included else tax)
     before = amount + off
     kind = LineKind.GIFT_CARD if line.text("item_type") == _GIFT_CARD else LineKind.ITEM
-    serial = line.text("note") if kind is LineKind.ITEM and line.text("item_type") == "SERIAL" else ""
+    # The card's number is told by its activities only: the line stands for it.
+    reference = f"line:{line.text('uid', 100)}" if kind is LineKind.GIFT_CARD else None
     name = ", ".join(part for part in (line.text("name"), line.text("variation_name")) if part)
     unit = _unit_of(line)
     return Line(
@@ -103,7 +104,7 @@ def _item(line: Node, terms: Terms, settings: SquareSettings, sign: Decimal, pre
         discounts=_discounts(line, terms, off, sign),
         taxes=_taxes(line, terms, tax, sign),
         description=name or None,
-        serial=serial or None,
+        reference=reference,
         discount=sign * off if off else None,
         tax=sign * tax if tax else None,
     )

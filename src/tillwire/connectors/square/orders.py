@@ -153,10 +153,15 @@ def _customer(node: Node) -> str | None:
     return f"customer:{number}" if number else None
 
 
+def _means(tender: Node) -> str:
+    kind = key_part(tender.text("type").lower()) or "other"
+    return "gift_card" if kind == "square_gift_card" else kind
+
+
 def _tenders(order: Node, currency: str) -> list[Tender]:
     made = []
     for tender in order.items("tenders"):
-        kind = key_part(tender.text("type").lower()) or "other"
+        kind = _means(tender)
         amount = needed(tender, "amount_money", currency)
         cash = tender.child("cash_details")
         given = amount_of(cash, "buyer_tendered_money", currency) if cash else None
@@ -170,7 +175,7 @@ def _tenders(order: Node, currency: str) -> list[Tender]:
 
 
 def _repaid(order: Node, refunds: Sequence[Node], currency: str, settings: SquareSettings) -> list[Tender]:
-    kinds = {tender.text("id"): key_part(tender.text("type").lower()) for tender in order.items("tenders")}
+    kinds = {tender.text("id"): _means(tender) for tender in order.items("tenders")}
     made = []
     for refund in refunds:
         if refund.text("status") in ("REJECTED", "FAILED"):

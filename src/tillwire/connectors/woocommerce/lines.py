@@ -113,9 +113,10 @@ def _kind_of(line: Node) -> tuple[LineKind, str]:
         if not isinstance(name, str):
             continue
         if name.startswith("wc_gc_giftcard_"):
-            return LineKind.GIFT_CARD, ""
+            # Its code is made after the order and not told with it: the line stands for it.
+            return LineKind.GIFT_CARD, f"line:{line.text('id', 60)}"
         if name in ("is_deposit", "_is_deposit") and meta.data.get("value") in ("yes", True, 1, "1"):
-            return LineKind.DEPOSIT, line.text("id")
+            return LineKind.DEPOSIT, f"line:{line.text('id', 60)}"
     return LineKind.ITEM, ""
 
 

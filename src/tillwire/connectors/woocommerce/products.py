@@ -1,4 +1,4 @@
-"""WooCommerce products and variations as product records and stock levels (REST API wc/v3, "products")."""
+"""WooCommerce products and variations as product records, stock levels and prices (REST API wc/v3, "products")."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tillwire.connectors.payload import Node, key_part, seconds_of, sound, tradi
 from tillwire.connectors.woocommerce.lines import product_code
 from tillwire.connectors.woocommerce.orders import Told
 from tillwire.connectors.woocommerce.settings import WooCommerceSettings
-from tillwire.model.event import MASTER_PRODUCT, STOCK_LEVEL
+from tillwire.model.event import MASTER_PRICE, MASTER_PRODUCT, STOCK_LEVEL
 from tillwire.model.identifiers import is_gtin
-from tillwire.model.master import ProductRecord
+from tillwire.model.master import PriceRecord, ProductRecord
 from tillwire.model.stock import StockLevel
 
 
@@ -36,30 +36,18 @@ def product_told(product: Node, settings: WooCommerceSettings) -> Told:
         revision=version,
         active=product.text("status") != "trash",
     )
-    entity = f"product:{number}"
-    events = [
-        Outgoing(
-            type=MASTER_PRODUCT,
-            data=sound(record),
-            id=f"{entity}@{version}",
-            time=modified,
-            entity=entity,
-            version=version,
-        )
-    ]
+    found: list[tuple[str, str, ProductRecord | StockLevel | PriceRecord]] = []
+    found.append((f"product:{number}", MASTER_PRODUCT, record))
     level = _level(product, sku, modified, settings)
     if level is not None:
-        entity = f"stock:{number}"
-        events.append(
-            Outgoing(
-                type=STOCK_LEVEL,
-                data=sound(level),
-                id=f"{entity}@{version}",
-                time=modified,
-                entity=entity,
-                version=version,
-            )
-        )
+        found.append((f"stock:{number}", STOCK_LEVEL, level))
+    price = _price(product, sku, version, settings)
+    if price is not None:
+        found.append((f"price:{number}", MASTER_PRICE, price))
+    events = [
+        Outgoing(type=name, data=sound(data), id=f"{entity}@{version}", time=modified, entity=entity, version=version)
+        for entity, name, data in found
+    ]
     return Told(tuple(events))
 
 
@@ -106,4 +94,23 @@ def _level(product: Node, sku: str, at: datetime, settings: WooCommerceSettings)
         quantity=quantity,
         at=at,
         revision=seconds_of(at),
+    )
+
+
+def _price(product: Node, sku: str, version: int, settings: WooCommerceSettings) -> PriceRecord | None:
+    """What the shop charges now: ``price``, for ``sale_price`` may be empty in a sale, and a sale's dates can change
+    unseen. It counts from the product's beginning on, so that each change takes the place of the one before.
+    """
+    amount = product.number("price")
+    created = product.moment("date_created_gmt") or product.moment("date_created", settings.zone)
+    if amount is None or created is None or not settings.currency:
+        return None
+    return PriceRecord(
+        sku=sku,
+        currency=settings.currency,
+        amount=amount,
+        effective_from=created.astimezone(settings.zone).replace(tzinfo=None),
+        store=settings.store,
+        tax_included=settings.prices_include_tax,
+        revision=version,
     )

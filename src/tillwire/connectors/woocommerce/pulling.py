@@ -1,9 +1,9 @@
 """What the shop holds that changed: orders with their refunds, products with their variations.
 
 A pass lists what changed since a little before the pass before it began (by the shop's clock), in the order of
-numbers: whatever changes meanwhile can only be added, so that pages never skip one, unless something is deleted; then
-the total falls, and the pass begins anew. State is kept after every page, and, if a request fails, after what was
-fetched before it.
+numbers, each page beginning with the last element of the one before: if it is not there any more, something before it
+was deleted, what follows has moved up and might be skipped, and the pass begins anew. What changes meanwhile can only
+be added. State is kept after every page, and, if a request fails, after what was fetched before it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tillwire.connectors.inbound import Deliver, Delivery
-from tillwire.connectors.payload import Node, joined, members, parsed
+from tillwire.connectors.payload import DriftError, Node, joined, members, parsed
 from tillwire.connectors.woocommerce.client import ShopClient, Value
 from tillwire.connectors.woocommerce.settings import WooCommerceSettings
 from tillwire.errors import RejectedError, TillwireError, TransientError
@@ -82,49 +82,62 @@ def _pass(
     """One pass over a collection, from its beginning or from where the one before broke off."""
     place: dict[str, Any] = dict(state.get(what) or {"after": settings.since})
     restarts = 0
-    while True:
-        page = int(place.get("page", 1))
+    more = True
+    while more:
+        done, last = int(place.get("done", 0)), int(place.get("last", 0))
         parameters: dict[str, Value] = {**filters, "per_page": settings.page_size, "orderby": "id", "order": "asc"}
         if place["after"]:
             parameters |= {"modified_after": place["after"], "dates_are_gmt": "true"}
-        reply = client.get(what, page, **parameters)
+        offset = max(done - 1, 0)
+        if offset:
+            parameters["offset"] = offset
+        reply = client.get(what, **parameters)
         place.setdefault("started", reply.sent_at.strftime(_FORM))
-        fallen = 0 <= reply.total < int(place.get("total", 0))
-        place["total"] = max(reply.total, 0)
-        if fallen and page > 1 and restarts < _MOST_RESTARTS:
+        elements = [(_numbered(raw, what), raw) for raw in _elements(reply.body, what)]
+        if done and not any(number == last for (number, _), _ in elements):
             restarts += 1
-            place |= {"page": 1, "last": 0}
+            if restarts > _MOST_RESTARTS:
+                raise TransientError(f"{what}: the shop's list changes faster than it can be read")
+            place |= {"done": 0, "last": 0}
             continue
-        _one_page(_elements(reply.body, what), state, place, deliver, what, fetched)
-        if not reply.more:
-            break
-        place |= {"page": page + 1, "last": 0}
-        state[what] = dict(place)
-        deliver([], dict(state))
+        more = offset + len(elements) < reply.total if reply.total >= 0 else len(elements) == settings.page_size
+        _one_page(elements, offset, state, place, deliver, what, fetched)
     started = datetime.strptime(place["started"], _FORM)  # noqa: DTZ007  written so by ourselves, in UTC
     state[what] = {"after": (started - timedelta(seconds=settings.overlap_s)).strftime(_FORM)}
     deliver([], dict(state))
 
 
+def _numbered(raw: bytes, what: str) -> tuple[int, Node]:
+    """An element and its number, without which it cannot be paged."""
+    element = parsed(raw, what)
+    node = Node(element if isinstance(element, dict) else {})
+    try:
+        return node.identity(), node
+    except DriftError as error:
+        raise TransientError(f"{what}: the shop answered with an element that has no number") from error
+
+
 def _one_page(
-    elements: list[bytes], state: dict[str, Any], place: dict[str, Any], deliver: Deliver, what: str, fetched: Fetch
+    elements: list[tuple[tuple[int, Node], bytes]],
+    offset: int,
+    state: dict[str, Any],
+    place: dict[str, Any],
+    deliver: Deliver,
+    what: str,
+    fetched: Fetch,
 ) -> None:
     """Fetch what belongs to each element, and deliver: all at once, or, if one fails, those before it."""
     ready: list[Delivery] = []
     failure: TillwireError | None = None
-    for raw in elements:
-        element = parsed(raw, what)
-        node = Node(element if isinstance(element, dict) else {})
-        number = node.data.get("id")
-        if isinstance(number, int) and number <= int(place.get("last", 0)):
-            continue
-        try:
-            ready += list(fetched(node, raw))
-        except TillwireError as error:
-            failure = error
-            break
-        if isinstance(number, int):
+    for i, ((number, node), raw) in enumerate(elements):
+        if number > int(place.get("last", 0)):
+            try:
+                ready += list(fetched(node, raw))
+            except TillwireError as error:
+                failure = error
+                break
             place["last"] = number
+        place["done"] = offset + i + 1
     if ready:
         state[what] = dict(place)
         deliver(ready, dict(state))

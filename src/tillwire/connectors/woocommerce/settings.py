@@ -31,7 +31,10 @@ class WooCommerceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     business_date: Literal["created", "paid"] = "created"
     """Which day an order belongs to. ``created`` never changes; ``paid`` does for an order paid on delivery."""
     currency: Annotated[str, Meta(pattern="^([A-Z]{3})?$")] = ""
-    """The shop's currency (ISO 4217): for refunds that are read without their order, which is what names it."""
+    """The shop's currency (ISO 4217): of its prices, which are not read without it, and of refunds that are read
+    without their order, which is what names it."""
+    prices_include_tax: bool = False
+    """Of the shop's prices; orders say it themselves."""
     sale_statuses: tuple[str, ...] = ("processing", "completed", "refunded")
     """An order with one of these is sold; plugins add their own, such as shipped."""
     pending_statuses: tuple[str, ...] = ("pending", "on-hold", "failed", "auto-draft", "checkout-draft", "draft", "new")
@@ -78,7 +81,7 @@ class WooCommerceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How far a pull reaches back behind the start of the one before: what was being written then comes late."""
     since: str = ""
     """The first pull begins at this UTC time, such as ``2026-01-01T00:00:00``; empty: at the first order."""
-    page_size: Annotated[int, Meta(ge=1, le=100)] = 100
+    page_size: Annotated[int, Meta(ge=2, le=100)] = 100
     timeout_s: Annotated[int, Meta(ge=1)] = 60
     attempts: Annotated[int, Meta(ge=1, le=10)] = 3
     """For one request, before the pull is put off; what was fetched until then is kept."""

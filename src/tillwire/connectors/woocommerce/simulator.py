@@ -275,7 +275,9 @@ class Shop:
             case "DELETE", ["webhooks", number] if _number(number) in self.webhooks:
                 return Answer(200, msgspec.json.encode(self.webhooks.pop(_number(number))))
         return _error(
-            404, "rest_no_route" if "/wc/v3/" not in request.path else "woocommerce_rest_invalid_id", "Invalid ID."
+            404,
+            "woocommerce_rest_invalid_id" if request.path.startswith("/wp-json/wc/v3/") else "rest_no_route",
+            "Invalid ID.",
         )
 
     def _listed(self, request: Request, found: list[Json]) -> Answer:
@@ -299,7 +301,8 @@ class Shop:
         headers = {"X-WP-Total": str(len(found)), "X-WP-TotalPages": str(pages)}
         if page < pages:
             headers["Link"] = f'<{self.url}{request.path}?page={page + 1}&per_page={size}>; rel="next"'
-        return Answer(200, msgspec.json.encode(found[(page - 1) * size : page * size]), headers)
+        start = _number(request.query["offset"]) if "offset" in request.query else (page - 1) * size
+        return Answer(200, msgspec.json.encode(found[start : start + size]), headers)
 
     def _subscribed(self, request: Request) -> Answer:
         body = msgspec.json.decode(request.body)
