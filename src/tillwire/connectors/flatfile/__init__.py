@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tillwire.connectors.flatfile.connector import FlatfileConnector
+from tillwire.connectors.flatfile.examples import EXAMPLES
 from tillwire.connectors.flatfile.settings import Flatfile
 from tillwire.connectors.spec import Spec
 
@@ -17,4 +18,5 @@ SPEC = Spec(
     settings=Flatfile,
     make=FlatfileConnector,
     media_types=("text/csv", "application/jsonl", "text/plain"),
+    examples=EXAMPLES,
 )

@@ -136,7 +136,7 @@ class _Reading:
         if self.layout.has_trailer and self.header is not None and not self.closed and not self.part:
             raise MalformedError(f"line {row.first}", "a second header record before the trailer of the first")
         self.header, self.header_raw = row, row.raw
-        if not row.raw.endswith((b"\n", b"\r", b"\n\x00", b"\x00\n")) and not self.settings.record_length:
+        if not self.layout.ends(row.raw) and not self.settings.record_length:
             self.header_raw += self.lines.encode("\n")
         self.closed = False
         self.tally = Tally(self.layout.checks)

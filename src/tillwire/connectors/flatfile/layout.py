@@ -201,9 +201,16 @@ class Layout:
                     made.error = f"has {len(cells)} columns, and there are {width}"
             elif any(cell.strip(" \x00") for cell in cells[width:]):
                 made.error = f"has {len(cells)} columns, and there are {width}"
+        if self.settings.last_line_end == "needed" and not made.error and not self.ends(raw):
+            made.error = "the line does not end: was the file cut off?"
         if self.settings.record_length and not made.error and len(raw) < self.settings.record_length:
             made.error = f"has {len(raw)} bytes, and a row has {self.settings.record_length}"
         return made
+
+    @staticmethod
+    def ends(raw: bytes) -> bool:
+        """True for the bytes of a line with its line end, in any encoding."""
+        return raw.rstrip(b"\x00").endswith((b"\n", b"\r"))
 
     def role(self, row: Row) -> str:
         """What a row is for."""

@@ -175,6 +175,9 @@ class Flatfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lines before the first that counts."""
     comment: str = ""
     """Lines that begin so are not read."""
+    last_line_end: Literal["any", "needed"] = "any"
+    """``needed``: a last line without line end is a trouble, for sources that always write one. A file that was cut
+    off is then found out even without a trailer."""
     short_rows: bool = False
     """Rows may end before their last columns, which are then empty."""
     decimal_separator: str = "."
