@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tillwire.connectors.flatfile.connector import FlatfileConnector
-from tillwire.connectors.flatfile.examples import EXAMPLES
+from tillwire.connectors.flatfile.example_list import EXAMPLES
 from tillwire.connectors.flatfile.settings import Flatfile
 from tillwire.connectors.spec import Spec
 
