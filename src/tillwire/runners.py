@@ -131,7 +131,9 @@ def connect_systems(settings: Settings, stop: Stop) -> None:
         if hasattr(connector, "pull")
     ]
     threads += [
-        threading.Thread(target=_watch_for_ever, args=(settings, stop, one, connectors[one.name]), name=f"inbox-{one.name}")
+        threading.Thread(
+            target=_watch_for_ever, args=(settings, stop, one, connectors[one.name]), name=f"inbox-{one.name}"
+        )
         for one in settings.connections
         if one.inbox and one.enabled
     ]

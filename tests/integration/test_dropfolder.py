@@ -20,7 +20,8 @@ from tillwire.config import Drop
 from tillwire.connectors.flatfile import SPEC
 from tillwire.connectors.inbound import InboundConnector, Record, Source
 from tillwire.intake import dropfolder, recording
-from tillwire.intake.dropfolder import DropFolder, listed, report_of
+from tillwire.intake.dropfolder import DropFolder
+from tillwire.intake.dropped import listed, report_of
 
 AT_ONCE = Drop(quiet_s=0, batch_records=10)
 NAME = "franchise"
@@ -48,7 +49,11 @@ MAPPING: dict[str, Any] = {
                         "amount": {"column": "price"},
                     },
                 },
-                {"into": "tenders", "first": True, "fields": {"type": {"constant": "cash"}, "amount": {"column": "total"}}},
+                {
+                    "into": "tenders",
+                    "first": True,
+                    "fields": {"type": {"constant": "cash"}, "amount": {"column": "total"}},
+                },
             ],
         }
     ],

@@ -22,7 +22,7 @@ def inbox_list(
     most: Most = 50,
 ) -> None:
     """List files by state, the latest first: how far each has come, and what became of it."""
-    from tillwire.intake.dropfolder import listed
+    from tillwire.intake.dropped import listed
 
     table = Table(
         "id", "connection", Column("file", overflow="fold"), "state", "records", "events", "failed",
@@ -48,7 +48,7 @@ def inbox_list(
 @app.command(name="show")
 def inbox_show(file_id: int, *, data: DataFolder = DATA) -> int:
     """Show the report of one file: counts, troubles with places and exception ids, claims against what was mapped."""
-    from tillwire.intake.dropfolder import report_of
+    from tillwire.intake.dropped import report_of
 
     with connect(data) as connected:
         report = report_of(connected, file_id)

@@ -11,7 +11,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -233,7 +232,7 @@ class DropFolder:
             raise _Unfit(error.place, error.reason) from error
         except OSError as error:
             raise _Unfit("file", f"it cannot be read: {error.strerror}") from error
-        except Exception as error:  # noqa: BLE001 - a connector's defect fails the file, and is told whole
+        except Exception as error:
             _log.error("connector_failed", connection=self._name, name=shown(file.claimed.name), exc_info=error)
             raise _Unfit("", f"the connector failed: {type(error).__name__}: {error}") from error
 
@@ -357,36 +356,6 @@ class DropFolder:
         folder = self._inbox.failed if state == "failed" else self._inbox.done
         self._inbox.put_away(claimed, folder, report)
         _log.info("file_ended", connection=self._name, name=shown(claimed.name), state=state)
-
-
-class FileRow(msgspec.Struct, frozen=True):
-    """A file that came by an inbox."""
-
-    file_id: int
-    connection: str
-    name: str
-    state: str
-    bytes: int
-    next_record: int
-    counts: dict[str, Any]
-    began_at: datetime
-    finished_at: datetime | None
-    report: dict[str, Any] | None
-
-
-def listed(
-    connection: psycopg.Connection, *, name: str | None = None, state: str | None = None, most: int = 50
-) -> list[FileRow]:
-    """Files of a connection, or of all, in a state, or in any; the latest first."""
-    parameters = {"connection": name, "state": state, "most": most}
-    return [FileRow(*row) for row in connection.execute(_sql.listed, parameters)]
-
-
-def report_of(connection: psycopg.Connection, file_id: int) -> dict[str, Any] | None:
-    """A file's report, as it lies beside it; none if there is no such file, or it has not come to its end."""
-    row = connection.execute(_sql.report_of, (file_id,)).fetchone()
-    found: dict[str, Any] | None = row[0] if row else None
-    return found
 
 
 def _opened(path: Path) -> tuple[BinaryIO, tuple[int, int, int]]:

@@ -1,7 +1,7 @@
 """The folder of a drop folder: which files in it are complete, how one is claimed, and where it goes afterwards.
 
-``INBOX/working`` holds what is being read, ``INBOX/done`` and ``INBOX/failed`` what was, each with its report beside it.
-All are on the same file system as the inbox, so that a rename is atomic.
+``INBOX/working`` holds what is being read, ``INBOX/done`` and ``INBOX/failed`` what was, each with its report beside
+it. All are on the same file system as the inbox, so that a rename is atomic.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class Inbox:
                 self._told.add(name)
                 _log.warning("folder_in_inbox", inbox=str(self.folder), name=shown(name))
             return False
-        plain = name.casefold()
-        if name.startswith(".") or plain.endswith(REPORT) or plain.endswith(tuple(s.casefold() for s in self._drop.ignore)):
+        unfinished = tuple(suffix.casefold() for suffix in self._drop.ignore)
+        if name.startswith(".") or name.casefold().endswith((REPORT, *unfinished)):
             return False
         return fnmatchcase(name, self._drop.pattern)
 

@@ -90,7 +90,9 @@ class _Reading:
         yield from self._flush()
         if not self.part:
             if self.layout.has_trailer and not self.closed:
-                raise MalformedError(f"line {self.last_line}", "the file ends without its trailer record: was it cut off?")
+                raise MalformedError(
+                    f"line {self.last_line}", "the file ends without its trailer record: was it cut off?"
+                )
             if not self.layout.has_trailer:
                 yield from self._verify(None)
         if not self.any:
@@ -101,13 +103,15 @@ class _Reading:
 
     def _begin(self) -> None:
         mark = b""
+        length = self.settings.record_length
+        part = PART[:length].ljust(length) if length else PART + "\n"
         first = self.reader.take()
-        if first is not None and first.text is not None and first.text.strip() == PART:
+        if first is not None and first.text is not None and first.text.strip() == part.strip():
             self.part = True
         elif first is not None:
             self.reader.unread(first)
         if self.layout.cut:
-            mark = self.lines.encode(PART + "\n")
+            mark = self.lines.encode(part)
         skipped = self.reader.skip(self.settings.skip_lines)
         names = b""
         if self.layout.named:

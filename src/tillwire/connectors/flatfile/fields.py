@@ -142,9 +142,9 @@ class Mapped:
         if isinstance(value, bool) and self.target.kind not in ("boolean", "text"):
             raise CellError(f"is {str(value).lower()}, not a {self.target.kind}")
         if isinstance(value, dict | list):
-            if self.target.kind == "texts" and isinstance(value, list):
-                if all(isinstance(part, str | int | Decimal) and not isinstance(part, bool) for part in value):
-                    return value
+            plain = isinstance(value, list) and all(type(part) in (str, int, Decimal) for part in value)
+            if self.target.kind == "texts" and plain:
+                return value
             raise CellError("is a JSON object or list, not one value")
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
             if self.target.kind in ("decimal", "integer"):

@@ -31,7 +31,7 @@ def _check_plain(settings: Flatfile) -> None:
         raise ConfigurationError(f"encoding: {settings.encoding!r} has other line ends: give record_length")
     for name in ("delimiter", "quote", "escape"):
         value = getattr(settings, name)
-        if len(value) != 1 and not (name != "delimiter" and not value) or value in ("\r", "\n", "\x00"):
+        if (len(value) != 1 and not (name != "delimiter" and not value)) or value in ("\r", "\n", "\x00"):
             raise ConfigurationError(f"{name}: {value!r} is not one character")
     if settings.delimiter in (settings.quote, settings.escape):
         raise ConfigurationError("delimiter: it is also the quote or the escape character")
@@ -155,7 +155,9 @@ class Layout:
         everything = [self._names, *self._kind_names.values()]
         for where, column, _, _ in self._columns:
             if all(names[column] < 0 for names in everything):
-                raise ConfigurationError(f"{where}: no kind of row has a column {column!r}: name it, or give its number")
+                raise ConfigurationError(
+                    f"{where}: no kind of row has a column {column!r}: name it, or give its number"
+                )
             ambiguous = [names for names in everything if names.ambiguous(column)]
             if ambiguous:
                 raise ConfigurationError(f"{where}: several columns are named {column!r}")

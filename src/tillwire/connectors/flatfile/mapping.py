@@ -121,7 +121,9 @@ class EventMapping:
         self._kinds = bool(settings.rows)
         self._lists, flat = self._make_lists(mapping, settings, where)
         self.all_lists = flat
-        self._fields = _compiled(mapping.fields, self.struct, settings, where, {".".join(one.path) for one in self._lists})
+        self._fields = _compiled(
+            mapping.fields, self.struct, settings, where, {".".join(one.path) for one in self._lists}
+        )
         for _, mapped in self._fields:
             if mapped.field.row and mapped.field.row not in settings.rows:
                 raise ConfigurationError(f"{mapped.where}.row: there is no kind of row {mapped.field.row!r}")
@@ -224,8 +226,12 @@ class EventMapping:
                 first = text_of(row, column)
                 for other in chosen:
                     if text_of(other, column) != first:
-                        raise MappingError(other, column, f"differs from {first!r} in line {row.first}, in one group",
-                                           text_of(other, column))
+                        raise MappingError(
+                            other,
+                            column,
+                            f"differs from {first!r} in line {row.first}, in one group",
+                            text_of(other, column),
+                        )
         return row, mapped.guarded(row)
 
     def _add(self, some: _List, row: Row, first: bool, built: _Building, into: Data, path: tuple[str, ...]) -> None:
@@ -286,7 +292,7 @@ class EventMapping:
             else:
                 value = Decimal(1)
                 for part in parts:
-                    value *= part
+                    value *= part or ZERO
                 currency = data.get("currency")
                 value = rounded(value, currency) if isinstance(currency, str) else value.quantize(_EIGHT)
             value = -value if field.negate else value
@@ -339,8 +345,11 @@ class EventMapping:
             reason = f"{plain} needs a value, and there is none"
         for mapped in self.mapped():
             if mapped.where.endswith(f".fields.{plain}") or (
-                any(one.mapping.into + "." + str(mapped.where.rpartition(".fields.")[2]) == plain
-                    and mapped.where.startswith(one.where) for one in self.all_lists)
+                any(
+                    one.mapping.into + "." + str(mapped.where.rpartition(".fields.")[2]) == plain
+                    and mapped.where.startswith(one.where)
+                    for one in self.all_lists
+                )
             ):
                 row = built.rows.get(id(mapped), row)
                 column = mapped.name or plain

@@ -1,4 +1,4 @@
-"""From lines to rows: CSV, fixed width and JSON Lines. A row that cannot be read says why, and spares its neighbours."""
+"""From lines to rows: CSV, fixed width, JSON Lines. A row that cannot be read says why, and spares its neighbours."""
 
 from __future__ import annotations
 

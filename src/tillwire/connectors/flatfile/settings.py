@@ -34,7 +34,7 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     constant: str | int | bool | None = None
     """Numbers with decimals are written as text: "0.5"."""
     sum: Words = ()
-    """Canonical paths of the same event, added up: ["lines.amount", "lines.taxes.amount"]. What is voided is left out."""
+    """Canonical paths of the same event, added up: ["lines.amount", "lines.taxes.amount"], without what is voided."""
     product: Words = ()
     """Fields of the same struct, multiplied and rounded to the currency where it is known."""
     quotient: Annotated[tuple[str, ...], Meta(max_length=2)] = ()
@@ -47,8 +47,8 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     type: Literal["", "text", "integer", "decimal", "date", "datetime", "boolean"] = ""
     """Follows from the canonical field; may be written down."""
     format: str = ""
-    """Of a date or time, in the codes of strptime; empty: ISO 8601. ``epoch`` and ``epoch_ms``: seconds and milliseconds
-    since 1970 in UTC."""
+    """Of a date or time, in the codes of strptime; empty: ISO 8601. ``epoch`` and ``epoch_ms``: seconds and
+    milliseconds since 1970 in UTC."""
     time_zone: str = ""
     decimal_separator: str | None = None
     thousands_separator: str | None = None
@@ -60,7 +60,7 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     false: Words = ("false", "f", "no", "n", "0", "")
     """Words of a boolean, in any case."""
     lookup: str = ""
-    """A table of ``tables``: what is not in it is a trouble, unless the table has ``*``; ``*`` to ``=`` keeps the text."""
+    """A table of ``tables``: what is not in it is a trouble, unless it has ``*``; ``*`` to ``=`` keeps the text."""
     default: str | int | bool | None = None
     """For an empty cell."""
     empty: Words = ()
@@ -87,8 +87,8 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ListOf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Items of a list of the event: lines, tenders, lines.taxes. Each row that fits makes one, or each entry of an array
-    of the row (JSON). Items of a list inside a list belong to the last item made before them."""
+    """Items of a list of the event: lines, tenders, lines.taxes. Each row that fits makes one, or each entry of an
+    array of the row (JSON). Items of a list inside a list belong to the last item made before them."""
 
     into: str
     fields: dict[str, Field]
