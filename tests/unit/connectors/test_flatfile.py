@@ -109,7 +109,7 @@ def test_rows_of_one_key_are_one_transaction() -> None:
         ("2,milk,1,1.50,12,50", "has 6 columns, and there are 5"),
         ("2,milk,1", "has 3 columns"),
         ("two,milk,1,1.50,1.50", "column no: 'two' is no number"),
-        ("2,,1,1.50,1.50", "column sku: '' lines.sku needs a value"),
+        ("2,,1,1.50,1.50", "column sku: '' lines.sku: needs a value"),
         ("2," + "m" * 80 + ",1,1.50,1.50", "lines.sku: Expected `str` of length <= 64"),
         ("2,milk,1,1.50,1e3", "'1e3' is no number"),
         ("2,milk,1,1.50,NaN", "'NaN' is no number"),
@@ -117,7 +117,7 @@ def test_rows_of_one_key_are_one_transaction() -> None:
         ("2,mi\x00lk,1,1.50,1.50", "NUL"),
         ("-2,milk,1,1.50,1.50", "sequence"),
         ("2.5,milk,1,1.50,1.50", "is no whole number"),
-        ('2,"milk"x,1,1.50,1.50', "delimiter"),
+        ('2,"milk"x,1,1.50,1.50', "expected after"),
         (",milk,1,1.50,1.50", "group_by"),
     ],
 )
@@ -237,7 +237,7 @@ def test_a_file_in_which_nothing_fits_fails_as_a_whole() -> None:
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_encodings_marks_and_line_ends(encoding: str, configured: str, end: str) -> None:
-    body = end.join(["no,sku,qty,price,total", "1,Müsli,1,1.50,1.50", "2,Käse Ċ"[:6] + "e,1,2.00,2.00", ""])
+    body = end.join(["no,sku,qty,price,total", "1,Müsli,1,1.50,1.50", "2,Käse,1,2.00,2.00", ""])
     records = read(body.encode(encoding), sale(encoding=configured))
     assert [data(record).lines[0].sku for record in records] == ["Müsli", "Käse"]
     for record in records:
@@ -448,7 +448,7 @@ def test_json_lines() -> None:
         ('{"no":1,"no":2}', "occurs twice"),
         ('{"no":NaN}', "no number of JSON"),
         ("[" * 100_000, "nested too deep"),
-        (json.dumps(order(total=None)), "total needs a value"),
+        (json.dumps(order(total=None)), "total: needs a value"),
         (json.dumps(order(total=[1])), "not one value"),
         (json.dumps(order(total=True)), "is true, not a decimal"),
         (json.dumps(order(items={})), "is no list"),

@@ -15,6 +15,7 @@ from tillwire.errors import ConfigurationError
 NOTHING: Any = object()
 """What a field gives that the row does not fill: the canonical default counts."""
 _MOST_SHOWN = 80
+_MISSING = "is missing"
 
 
 class MappingError(Exception):
@@ -107,7 +108,7 @@ class Mapped:
             found = self._one(value)
             return self._with_sign(found, row) if self._signed else found
         except CellError as error:
-            raise MappingError(row, self.name, error.reason, error.value) from error
+            raise MappingError(row, self.name, error.reason) from error
 
     @property
     def name(self) -> str:
@@ -129,15 +130,15 @@ class Mapped:
         value = row.get(column)
         if value is ABSENT:
             if isinstance(row, JsonRow) and not self.field.optional and self._default is NOTHING:
-                raise CellError("is missing")
+                raise CellError(_MISSING)
             return NOTHING
         if isinstance(value, str):
             if "\x00" in value:
                 if value.strip("\x00 "):
-                    raise CellError("has a NUL character in it", value)
+                    raise CellError("has a NUL character in it")
                 return NOTHING
             if isinstance(row, FixedRow) and value and self.target.kind != "text" and row.cut(column):
-                raise CellError("is cut off by the end of the row", value)
+                raise CellError("is cut off by the end of the row")
             return value.strip()
         if isinstance(value, bool) and self.target.kind not in ("boolean", "text"):
             raise CellError(f"is {str(value).lower()}, not a {self.target.kind}")
@@ -172,7 +173,7 @@ class Mapped:
             return self.read(row)
         except MappingError as error:
             cause = error.__cause__
-            if isinstance(cause, CellError) and cause.value is None and self.columns:
+            if isinstance(cause, CellError) and cause.reason != _MISSING:
                 shown = self.field.separator.join(text_of(row, column) for column in self.columns)
                 raise MappingError(row, self.name, cause.reason, shown) from cause
             raise

@@ -342,7 +342,7 @@ class EventMapping:
         lacking = re.search(r"missing required field `(\w+)`", reason)
         if lacking:
             plain = f"{plain}.{lacking.group(1)}".lstrip(".")
-            reason = f"{plain} needs a value, and there is none"
+            reason = "needs a value, and there is none"
         for mapped in self.mapped():
             if mapped.where.endswith(f".fields.{plain}") or (
                 any(
@@ -375,6 +375,7 @@ class EventMapping:
     def at_risk(self, rows: Sequence[Row], header: Row | None) -> Data:
         """Store, business date, total and currency of a group that cannot be mapped, as far as they can be read."""
         found: Data = {}
+        rows = [row for row in rows if not row.error] or rows
         for path, mapped in self._fields:
             if len(path) == 1 and path[0] in ("store", "business_date", "total", "currency") and not mapped.computed:
                 with contextlib.suppress(MappingError):

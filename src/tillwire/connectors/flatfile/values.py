@@ -33,10 +33,9 @@ _NATURAL = {"texts": "text"}
 class CellError(Exception):
     """A cell that cannot be read as what it should be."""
 
-    def __init__(self, reason: str, value: Any = None) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.value = value
 
 
 def number_reader(field: Field, settings: Flatfile, where: str) -> Convert:
