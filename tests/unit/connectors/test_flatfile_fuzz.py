@@ -22,13 +22,18 @@ BODIES = {name: (examples_folder(SPEC) / name).read_bytes() for name in EXAMPLES
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def check_place(refused: MalformedError) -> None:
+    """A refusal says where and why."""
+    assert refused.place
+    assert refused.reason
+
+
 def look(name: str, body: bytes) -> list[Record]:
     """The records, each of which has one of the three outcomes; none if the whole is refused with a place."""
     try:
         records: list[Record] = list(CONNECTORS[name].read(body_source(body)))
-    except MalformedError as error:
-        assert error.place
-        assert error.reason
+    except MalformedError as refused:
+        check_place(refused)
         return []
     assert records
     for record in records:
@@ -167,11 +172,10 @@ def test_a_spoilt_mapping_is_refused_or_works(example: Example, data: st.DataObj
     spoil(mapping)
     try:
         connector = SPEC.configure(mapping, of="test")
-    except ConfigurationError as error:
-        assert str(error)
+    except ConfigurationError:
         return
     try:
         for record in connector.read(body_source(BODIES[example.file])):
             assert record.events or record.troubles or record.ignored
-    except MalformedError as error:
-        assert error.place
+    except MalformedError as refused:
+        check_place(refused)
