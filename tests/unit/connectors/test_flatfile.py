@@ -676,3 +676,30 @@ def test_a_kind_of_row_that_nothing_uses_is_refused() -> None:
 def test_the_types_of_the_tests() -> None:
     assert read(HEAD + "1,milk,1,1,1\n")[0].events[0].type == TRANSACTION
     assert read("t,n,r\nc,c,1\n", tender())[0].events[0].type == MASTER_TENDER
+
+
+def test_times_of_the_stores_own_clock_have_no_zone() -> None:
+    price: Settings = {
+        "sku": {"column": "sku"},
+        "currency": {"constant": "EUR"},
+        "amount": {"column": "price"},
+        "effective_from": {"column": "from"},
+        "revision": {"constant": 1},
+    }
+    settings = {"time_zone": "Europe/Berlin", "events": [{"type": "master.price", "fields": price}]}
+    good, day, bad = read("sku,price,from\na,1.5,2026-03-02T06:00\nb,1.5,2026-03-02\nc,1,2026-03-02T06:00Z\n", settings)
+    assert data(good).effective_from == datetime(2026, 3, 2, 6)  # noqa: DTZ001
+    assert data(day).effective_from == datetime(2026, 3, 2)  # noqa: DTZ001
+    assert "names a zone" in trouble(bad)
+
+
+def test_every_field_of_the_model_can_be_mapped() -> None:
+    from tillwire.connectors.flatfile.targets import fields_of
+    from tillwire.model.event import MESSAGES
+
+    waiting: list[type[Any]] = list(MESSAGES.values())
+    for struct in waiting:
+        for name, (target, _) in fields_of(struct).items():
+            assert target is not None, f"{struct.__name__}.{name}"
+            if target.struct is not None and target.struct not in waiting:
+                waiting.append(target.struct)

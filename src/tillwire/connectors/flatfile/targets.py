@@ -23,6 +23,8 @@ class Target(msgspec.Struct, frozen=True):
     words: tuple[str, ...] = ()
     """The only texts it may have."""
     key: bool = False
+    naive: bool = False
+    """A time by the clock on a store's wall, without a zone."""
 
 
 def event_type(name: str, path: str) -> str:
@@ -49,7 +51,6 @@ _PLAIN: dict[type[Any], str] = {
     inspect.IntType: "integer",
     inspect.DecimalType: "decimal",
     inspect.DateType: "date",
-    inspect.DateTimeType: "datetime",
     inspect.BoolType: "boolean",
 }
 
@@ -57,10 +58,14 @@ _PLAIN: dict[type[Any], str] = {
 def _target(name: str, found: inspect.Type) -> Target | None:
     found = _inner(found)
     kind = _PLAIN.get(type(found))
+    if isinstance(found, inspect.DateTimeType):
+        return Target("datetime", naive=found.tz is False)
     if kind:
         return Target(kind, key=name in KEYS)
     if isinstance(found, inspect.EnumType):
         return Target("text", words=tuple(str(one.value) for one in found.cls))
+    if isinstance(found, inspect.LiteralType) and all(isinstance(one, str) for one in found.values):
+        return Target("text", words=tuple(str(one) for one in found.values))
     if isinstance(found, inspect.StructType):
         return Target("struct", found.cls)
     if isinstance(found, inspect.DictType) and isinstance(_inner(found.value_type), inspect.DecimalType):

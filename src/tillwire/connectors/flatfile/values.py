@@ -143,7 +143,7 @@ def zone(name: str, where: str) -> ZoneInfo | None:
         raise ConfigurationError(f"{where}: {name!r} is no IANA time zone, such as America/New_York") from error
 
 
-def _time_reader(field: Field, settings: Flatfile, where: str) -> Convert:
+def _time_reader(field: Field, settings: Flatfile, where: str, *, naive: bool) -> Convert:
     form = field.format or settings.datetime_format
     epoch = form in ("epoch", "epoch_ms")
     if form and not epoch:
@@ -165,6 +165,10 @@ def _time_reader(field: Field, settings: Flatfile, where: str) -> Convert:
             raise CellError(f"is no time of the form {form or 'YYYY-MM-DDThh:mm:ss'}") from error
         if not 1970 <= found.year <= 9990:
             raise CellError("is no time between 1970 and 9990")
+        if naive:
+            if found.tzinfo is not None:
+                raise CellError("names a zone, and the store's own clock is meant")
+            return found
         if found.tzinfo is None:
             if local is None:
                 raise CellError("has no zone, and no time_zone is set")
@@ -274,7 +278,7 @@ def converter(field: Field, target: Target, settings: Flatfile, where: str) -> C
         case "date":
             read = _date_reader(field, settings, where)
         case "datetime":
-            read = _time_reader(field, settings, where)
+            read = _time_reader(field, settings, where, naive=target.naive)
             if target.kind == "date":
                 read = _chain(read, lambda found: found.date())
         case "boolean":
