@@ -157,6 +157,23 @@ class Erp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     settings: dict[str, Any] = {}
 
 
+class Drop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How files are taken from a connection's inbox."""
+
+    pattern: str = "*"
+    """Names of files that are taken, with * and ?."""
+    marker: str = ""
+    """A file is complete when a file of its name with this suffix (.done, say), in place of its own or after it, is
+    beside it. Empty: see ``quiet_s``."""
+    quiet_s: Annotated[float, Meta(ge=0)] = 5.0
+    """A file is complete when its size and time did not change for so long; 0: at once, for files that are renamed into
+    the inbox when they are complete."""
+    ignore: tuple[str, ...] = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
+    """Suffixes of files that are still being written."""
+    batch_records: Positive = 500
+    """Records in one transaction."""
+
+
 class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A system that data comes from in its own words, by one of the connectors. As many as there are systems."""
 
@@ -169,6 +186,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``TILLWIRE_CONNECTION_NAME_SETTING``, in capitals, with ``_`` for ``-``."""
     inbox: str = ""
     """A folder that is watched for files; empty: none."""
+    drop: Drop = Drop()
+    """How files are taken from the inbox; see below."""
     enabled: bool = True
 
 

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,13 +21,14 @@ from granian.server.embed import Server
 
 from tillwire import bootstrap
 from tillwire.collector import quiet_garbage_collector
-from tillwire.config import Settings
-from tillwire.connectors.inbound import Delivery, PullConnector
+from tillwire.config import Connection, Settings
+from tillwire.connectors.inbound import Delivery, InboundConnector, PullConnector
 from tillwire.database.migrate import migrate
 from tillwire.errors import AuthenticationError, ConfigurationError, RejectedError, TransientError
 from tillwire.events import follow, relay
 from tillwire.events.master_stream import MasterStream
 from tillwire.intake import foreign
+from tillwire.intake.dropfolder import DropFolder
 from tillwire.intake.normalise import Normaliser
 from tillwire.intake.worker import Worker
 from tillwire.masterdata.listing import set_at
@@ -38,6 +40,7 @@ _log = structlog.get_logger(__name__)
 
 RECONNECT_S = 0.5
 
+INBOX_IDLE_S = 0.5
 PULL_AGAIN_S = 15.0
 """How long to wait after a fetch that failed, where the other system does not say."""
 
@@ -127,6 +130,13 @@ def connect_systems(settings: Settings, stop: Stop) -> None:
         for name, connector in connectors.items()
         if hasattr(connector, "pull")
     ]
+    threads += [
+        threading.Thread(
+            target=_watch_for_ever, args=(settings, stop, one, connectors[one.name]), name=f"inbox-{one.name}"
+        )
+        for one in settings.connections
+        if one.inbox and one.enabled
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -167,6 +177,37 @@ def _pull_for_ever(settings: Settings, stop: Stop, name: str, connector: PullCon
         _for_ever(settings, stop, RECONNECT_S, make)
     finally:
         connector.close()
+
+
+def _watch_for_ever(settings: Settings, stop: Stop, one: Connection, connector: InboundConnector) -> None:
+    """Take files from one connection's inbox. Several processes may watch it: each file is taken by one."""
+
+    def make(connection: psycopg.Connection) -> Callable[[], int]:
+        folder: DropFolder | None = None
+
+        def step() -> int:
+            nonlocal folder
+            try:
+                folder = folder or DropFolder(
+                    connection,
+                    one.name,
+                    connector,
+                    Path(one.inbox),
+                    one.drop,
+                    backlog_limit=settings.http.backlog_limit,
+                    wait=stop.wait,
+                    stopping=lambda: bool(stop),
+                )
+                return folder.work_once()
+            except OSError as error:  # the share is away, the disk is full: nothing is lost, it is tried again
+                _log.warning("inbox_failed", connection=one.name, inbox=one.inbox, error=str(error))
+                foreign.note_error(connection, one.name, f"inbox {one.inbox}: {error}")
+                stop.wait(PULL_AGAIN_S)
+                return 0
+
+        return step
+
+    _for_ever(settings, stop, INBOX_IDLE_S, make)
 
 
 def dispatch(settings: Settings, stop: Stop) -> None:

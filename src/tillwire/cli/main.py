@@ -16,7 +16,7 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
-from tillwire.cli import clients, connections, exceptions, journals, masterdata
+from tillwire.cli import clients, connections, exceptions, inbox, journals, masterdata
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, settings_of
 from tillwire.errors import ConfigurationError, TillwireError
 
@@ -27,6 +27,7 @@ app = cyclopts.App(
 )
 app.command(clients.app)
 app.command(connections.app)
+app.command(inbox.app)
 app.command(connections.try_, name="try")
 app.command(exceptions.app)
 app.command(journals.app)
