@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,22 +17,25 @@ from rich.console import Console
 from rich.markup import escape
 
 from tillwire import bootstrap, clock, logs
-from tillwire.config import Http, Posting, Rules, Settings
+from tillwire.config import Connection, Http, Posting, Rules, Settings
 from tillwire.connectors.tryton.server import erp_programs
 from tillwire.demo.erp import ACCOUNT_RULES, CACHE, SUSPENSE, DemoErp
 from tillwire.demo.faults import choose, erp_plan
+from tillwire.demo.others import Others
 from tillwire.demo.proof import Proof, Witness
 from tillwire.demo.report import write_report
-from tillwire.demo.retailer import COMPANY_NAME, FIRST_FULL_WEEK, LAST_WEEK, Retailer, master_events
+from tillwire.demo.retailer import COMPANY_NAME, FIRST_FULL_WEEK, LAST_WEEK, Retailer
 from tillwire.demo.screen import Screen, show_around, show_proof
 from tillwire.demo.sender import Sender
 from tillwire.demo.simulation import Simulation
 from tillwire.demo.watch import Interrupted, Signals, Watch
+from tillwire.demo.wire import HEAD_OFFICE, event_bytes
 from tillwire.engines.supervisor import ChildEvent
 from tillwire.errors import ConfigurationError
 from tillwire.hub import Hub
 
 _POLL_S = 0.05
+_MOST_CLOSES = 500
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Only so many of the first days."""
 
 
-def settings_for(erp: DemoErp) -> Settings:
+def settings_for(erp: DemoErp, connections: Iterable[Connection] = ()) -> Settings:
     """The hub's settings: a free port, no API keys (it listens on the loopback only), the demo's accounts and ERP."""
     return Settings(
         http=Http(port=0, api_keys="off"),
@@ -67,6 +70,7 @@ def settings_for(erp: DemoErp) -> Settings:
             limit_per_min=6_000,
         ),
         erp=erp.for_hub(),
+        connections=tuple(connections),
     )
 
 
@@ -142,7 +146,12 @@ class _Plan:
         self.chosen = self.retailer.in_weeks(first, last, stores=options.stores, days=options.days)
         self.days = self.retailer.business_days(self.chosen)
         self.store_days = sum(map(len, self.days.values()))
+        self.all_days = sorted({day for days in self.days.values() for day in days})
         self.troubles = choose(self.retailer.ordinary(self.chosen), self.days, seed=options.seed)
+
+    def stores(self) -> list[str]:
+        """The stores, those that trade on the fewest days first."""
+        return sorted(self.days, key=lambda store: (len(self.days[store]), store))
 
     def headline(self) -> str:
         first, last = min(days[0] for days in self.days.values()), max(days[-1] for days in self.days.values())
@@ -169,9 +178,11 @@ class _Demo:
         with ExitStack() as started:
             with self._screen:
                 plan, erp = self._start_erp(started)
-                hub = self._start_hub(started, erp)
+                others = Others(self._folder, plan.stores(), plan.all_days, seed=self._options.seed)
+                started.enter_context(others)
+                hub = self._start_hub(started, erp, others)
                 watch = started.enter_context(Watch(hub.settings.database_url, self._signals.check))
-                simulation = asyncio.run(self._send_all(hub, watch, plan))
+                simulation = asyncio.run(self._send_all(hub, watch, plan, others))
                 self._finish(watch, simulation)
                 proof = self._prove(hub, erp, simulation)
             seconds = clock.monotonic_s() - self._began_s
@@ -201,9 +212,12 @@ class _Demo:
             phase.result = f"Tryton on {erp.server.settings().url}, faults in front of it"
         return plan, erp
 
-    def _start_hub(self, started: ExitStack, erp: DemoErp) -> Hub:
+    def _start_hub(self, started: ExitStack, erp: DemoErp, others: Others) -> Hub:
         with self._screen.phase("starting the hub") as phase, ThreadPoolExecutor(1) as pool:
-            hub = Hub(self._folder, settings_for(erp), listener=self._tell)
+            hub = Hub(self._folder, settings_for(erp, others.connections("")), listener=self._tell)
+            # Shops are told where to send, which is known once the hub has a port.
+            connections = others.connections(hub.url)
+            hub.settings = msgspec.structs.replace(hub.settings, connections=connections)
             started.callback(hub.stop)
             starting = pool.submit(hub.start)
             try:
@@ -211,7 +225,7 @@ class _Demo:
             except BaseException:
                 hub.stop()
                 raise
-            phase.result = f"{hub.url}; PostgreSQL, NATS, API, workers, relay, dispatcher"
+            phase.result = f"{hub.url}; PostgreSQL, NATS, API, workers, relay, dispatcher, connections"
         return hub
 
     def _wait_for(self, starting: Future[None]) -> None:
@@ -220,12 +234,30 @@ class _Demo:
             time.sleep(_POLL_S)
         starting.result()
 
-    async def _send_all(self, hub: Hub, watch: Watch, plan: _Plan) -> Simulation:
+    async def _send_all(self, hub: Hub, watch: Watch, plan: _Plan, others: Others) -> Simulation:
         async with Sender(hub.url) as sender:
-            simulation = Simulation(sender, plan.troubles, seed=self._options.seed, check=self._signals.check)
-            await self._send_master_data(simulation, watch, master_events(plan.retailer))
-            await self._send_baskets(simulation, watch, plan)
+            simulation = Simulation(
+                sender, plan.troubles, seed=self._options.seed, check=self._signals.check, voices=others.voices
+            )
+            records = [*plan.retailer.master_records(), *others.shops.master_records()]
+            await self._send_master_data(
+                simulation, watch, [event_bytes(record, source=HEAD_OFFICE) for record in records]
+            )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(asyncio.to_thread(others.shops.trade, self._signals.check))
+                await self._send_baskets(simulation, watch, plan, others)
+            await self._close_shops(sender, simulation, watch, others)
         return simulation
+
+    async def _close_shops(self, sender: Sender, simulation: Simulation, watch: Watch, others: Others) -> None:
+        """Once the hub has every order, those of lost webhooks too, head office closes the shops' days."""
+        with self._screen.phase("online shops") as phase:
+            expected = others.shops.sales()
+            await asyncio.to_thread(watch.until, lambda now: now.online >= expected, "fetching what webhooks lost")
+            closes = others.shops.enter(simulation.books)
+            for at in range(0, len(closes), _MOST_CLOSES):
+                await sender.batch([event_bytes(close, source=HEAD_OFFICE) for close in closes[at : at + _MOST_CLOSES]])
+            phase.result = f"{expected:,} orders and refunds, {others.shops.lost():,} webhooks lost and made up for"
 
     async def _send_master_data(self, simulation: Simulation, watch: Watch, events: list[bytes]) -> None:
         with self._screen.phase("master data") as phase:
@@ -235,7 +267,7 @@ class _Demo:
                 await asyncio.to_thread(watch.until, lambda now: now.masters >= len(events), "master data")
             phase.result = f"{len(events):,} stores, products, tax codes and tenders"
 
-    async def _send_baskets(self, simulation: Simulation, watch: Watch, plan: _Plan) -> None:
+    async def _send_baskets(self, simulation: Simulation, watch: Watch, plan: _Plan, others: Others) -> None:
         screen = self._screen
         with screen.phase("trading") as phase:
             with (
@@ -245,13 +277,15 @@ class _Demo:
                 watch.tell(lambda now: bar.move(now.posted))
                 await simulation.trade(plan.retailer.sales(plan.chosen), sent.advance)
             traffic = simulation.traffic
-            phase.result = f"{traffic.events:,} events over HTTP, and {traffic.sent_again:,} of them again"
+            phase.result = f"{traffic.events:,} events, {traffic.sent_again:,} of them again; {others.words()}"
 
     def _finish(self, watch: Watch, simulation: Simulation) -> None:
         screen, expected = self._screen, simulation.traffic.events
         with screen.phase("recording") as phase, screen.bar("events recorded", expected) as bar:
             watch.tell(lambda now: bar.move(now.recorded + now.exceptions))
-            now = watch.until(lambda now: not now.queued and now.recorded + now.exceptions == expected, "recording")
+            now = watch.until(
+                lambda now: not now.queued and not now.unread and now.recorded + now.exceptions >= expected, "recording"
+            )
             phase.result = f"{now.recorded:,} events in the event store, {now.exceptions:,} in exceptions"
         with screen.phase("posting") as phase, screen.bar("journals posted", now.journals) as bar:
             watch.tell(lambda now: bar.move(now.posted, now.journals + now.due))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
@@ -18,6 +18,7 @@ from tillwire.demo.books import Books
 from tillwire.demo.faults import Resend, Troubles, resend_of
 from tillwire.demo.sender import Sender, SendingError
 from tillwire.demo.stores import Store, StoreDay
+from tillwire.demo.voices.speaking import Voice
 from tillwire.model.transaction import Transaction
 
 _Item = TypeVar("_Item")
@@ -64,12 +65,22 @@ class _Task:
 class Simulation:
     """Sends the business of a retailer over ``sender``. ``check`` is called often, and raises to stop everything."""
 
-    def __init__(self, sender: Sender, troubles: Troubles, *, seed: int, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        troubles: Troubles,
+        *,
+        seed: int,
+        check: Callable[[], None],
+        voices: Mapping[str, Voice] | None = None,
+    ) -> None:
+        """``voices``: how those stores speak that do not speak the hub's own language."""
         self.books = Books()
         self.example = ""
         """The key of an ordinary sale."""
         self.traffic = Traffic()
         self._sender = sender
+        self._voices = voices or {}
         self.troubles = troubles
         self._seed = seed
         self._check = check
@@ -134,7 +145,10 @@ class Simulation:
         return task
 
     def _cut(self, day: StoreDay) -> list[_Batch]:
-        batches = []
+        batches: list[_Batch] = []
+        if day.store in self._voices:
+            self.traffic.events += len(day.events)
+            return batches
         for at in range(0, len(day.events), _MOST_IN_BATCH):
             batches.append(_Batch(day.events[at : at + _MOST_IN_BATCH], resend_of(self._batches)))
             self._batches += 1
@@ -159,6 +173,11 @@ class Simulation:
 
     async def _send_task(self, task: _Task) -> None:
         for day, batches in task.days:
+            voice = self._voices.get(day.store)
+            if voice is not None:
+                self._check()
+                await voice.deliver(day)
+                continue
             for batch in batches:
                 self._check()
                 await self._send(batch)

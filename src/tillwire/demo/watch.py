@@ -44,6 +44,10 @@ class Figures(msgspec.Struct, frozen=True):
     rejected: int = 0
     relayed: int = 0
     """Events published on the backbone, master records included."""
+    unread: int = 0
+    """Messages of other systems that wait to be read, and files that are not put away."""
+    online: int = 0
+    """Sales and returns of online shops in the event store."""
 
 
 _QUERY = """
@@ -53,7 +57,10 @@ SELECT (SELECT count(*) FROM intake_queue),
        (SELECT next_offset FROM event_partition WHERE partition = 0),
        (SELECT count(*) FROM posting_due),
        count(*), count(*) FILTER (WHERE state = 'posted'), count(*) FILTER (WHERE state = 'rejected'),
-       (SELECT coalesce(sum(next_offset), 0)::int8 FROM projection_position WHERE projection = 'relay')
+       (SELECT coalesce(sum(next_offset), 0)::int8 FROM projection_position WHERE projection = 'relay'),
+       (SELECT count(*) FROM foreign_message WHERE state = 'waiting')
+           + (SELECT count(*) FROM foreign_file WHERE state IN ('checking', 'recording')),
+       (SELECT coalesce(sum(selling), 0)::int8 FROM completeness WHERE register = 'web' OR store = '9001')
 FROM journal
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,11 +17,14 @@ from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from tillwire.config import Connection
-from tillwire.connectors.shopify import simulator as shopify
-from tillwire.connectors.woocommerce import simulator as woocommerce
-from tillwire.demo.books import Tally
+from tillwire.connectors.shopify.simulator import Faults as ShopifyFaults
+from tillwire.connectors.shopify.simulator import ShopifySimulator
+from tillwire.connectors.woocommerce.simulator import Faults as WooFaults
+from tillwire.connectors.woocommerce.simulator import Shop as WooSimulator
+from tillwire.demo.books import Books, Tally
 from tillwire.demo.retailer import COMPANY, CURRENCY, TIME_ZONE
-from tillwire.model.master import StoreRecord
+from tillwire.model.master import MasterRecord, StoreRecord, TaxCodeRecord, TenderRecord
+from tillwire.model.till import ControlTotals, DayClosed
 
 _OPENS = time(15, tzinfo=UTC)
 """Midday or morning in the shops' zone, winter or summer: an order never slips into another day."""
@@ -50,8 +53,8 @@ class ShopifyShop:
 
     def __init__(self, *, seed: int, began: date) -> None:
         self._chance = random.Random(f"shopify/{seed}")
-        faults = shopify.Faults(duplicated=0.2, lost=0.1, late=0.15, shuffled=True)
-        self.simulator = shopify.ShopifySimulator(seed=seed, began=datetime.combine(began, _OPENS), faults=faults)
+        faults = ShopifyFaults(duplicated=0.2, lost=0.1, late=0.15, shuffled=True)
+        self.simulator = ShopifySimulator(seed=seed, began=datetime.combine(began, _OPENS), faults=faults)
 
     def connection(self, hub_url: str) -> Connection:
         """The connection that the hub has with the shop."""
@@ -127,8 +130,8 @@ class WooShop:
 
     def __init__(self, *, seed: int, began: date) -> None:
         self._chance = random.Random(f"woocommerce/{seed}")
-        faults = woocommerce.Faults(duplicated=0.2, lost=0.1, late=0.15, shuffled=True, failing=0.02)
-        self.simulator = woocommerce.Shop(seed, faults=faults, currency=CURRENCY)
+        faults = WooFaults(duplicated=0.2, lost=0.1, late=0.15, shuffled=True, failing=0.02)
+        self.simulator = WooSimulator(seed, faults=faults, currency=CURRENCY)
         self.simulator.now = datetime.combine(began, _OPENS)
         for product in self.simulator.products.values():
             product["date_created_gmt"] = product["date_modified_gmt"] = f"{began}T00:00:00"
@@ -228,10 +231,41 @@ class Shops:
             for shop in self.all
         ]  # fmt: skip
 
-    def trade(self) -> None:
-        """All days, one after the other. Blocking."""
+    def master_records(self) -> list[MasterRecord]:
+        """The shops' stores, and the taxes and tenders that they name. Products come from the shops themselves."""
+        taxes = (("State Tax", "0.0825"), ("NL-BTW-1", "0.21"))
+        tenders = ("shopify_payments", "stripe", "paypal", "cod")
+        return [
+            *self.store_records(),
+            *(TaxCodeRecord(revision=1, code=code, name=code, rate=Decimal(rate)) for code, rate in taxes),
+            *(TenderRecord(revision=1, type=kind, name=f"{kind}, online") for kind in tenders),
+        ]
+
+    def trade(self, check: Callable[[], None]) -> None:
+        """All days, one after the other. Blocking; ``check`` raises to stop."""
         for day in self.days:
+            check()
             for shop in self.all:
                 shop.trade(day)
         for shop in self.all:
             shop.finish()
+
+    def sales(self) -> int:
+        """Sales and returns of all shops, by their own books."""
+        return sum(tally.count for shop in self.all for tally in shop.sold().days.values())
+
+    def enter(self, books: Books) -> list[DayClosed]:
+        """Enter what the shops sold into the books; returns their day closes, as head office sends them."""
+        closes = []
+        for shop in self.all:
+            sold = shop.sold()
+            for sku, quantity in sold.stock.items():
+                books.stock[(shop.store, sku)] += quantity
+            for day, tally in sorted(sold.days.items()):
+                books.captured.count += tally.count
+                books.captured.amount += tally.amount
+                books.kinds["online"] += tally.count
+                books.store_days.add((shop.store, day))
+                totals = ControlTotals(transactions=tally.count, amount=tally.amount)
+                closes.append(DayClosed(store=shop.store, business_date=day, currency=CURRENCY, totals=totals))
+        return closes
