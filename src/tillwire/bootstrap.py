@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import psycopg
+
 from tillwire.config import Rules, Settings
 from tillwire.connectors import registry
 from tillwire.connectors.erp import CallWatch, ErpConnector, MasterSource
 from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
+from tillwire.exceptions.dry_run import Rehearsal
 from tillwire.intake.rules import Policy
+from tillwire.intake.worker import Worker
 from tillwire.inventory.stock_ledger import StockLedger
 from tillwire.masterdata.projection import MasterRecords
 from tillwire.posting.accounts import AccountBook
@@ -44,6 +48,15 @@ def policy(rules: Rules) -> Policy:
         tolerances={code: one.tolerance for code, one in codes.items() if one.tolerance is not None},
         sources=tuple((one.pattern, one.severity) for one in rules.sources),
     )
+
+
+def rehearsal(connection: psycopg.Connection, settings: Settings) -> Rehearsal:
+    """Dry runs of fixes: a worker as it works in this hub, that posts nothing, and the mapping to accounts."""
+
+    def make(inside: psycopg.Connection) -> Worker:
+        return Worker(inside, inline_projections(), policy(settings.rules))
+
+    return Rehearsal(connection, make, account_book(settings))
 
 
 def account_book(settings: Settings) -> AccountBook:

@@ -92,6 +92,27 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Severities by source."""
 
 
+class ServiceLevel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Within how many hours exceptions of a code and owner are to be mended. The first that fits counts."""
+
+    hours: Positive
+    code: str = "*"
+    owner: str = "*"
+
+
+class Exceptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The exception queue."""
+
+    second_person_above: Decimal = Decimal(1000)
+    """An edit that moves more money than this, in major units of its currency, and a dismissal of more, wait until a
+    second person approves."""
+    service_levels: tuple[ServiceLevel, ...] = (
+        ServiceLevel(code="processing_failed", hours=4),
+        ServiceLevel(code="schema_drift", hours=8),
+        ServiceLevel(code="*", hours=24),
+    )
+
+
 class Relay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Publication on the backbone."""
 
@@ -201,6 +222,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     http: Http = Http()
     work: Work = Work()
     rules: Rules = Rules()
+    exceptions: Exceptions = Exceptions()
     relay: Relay = Relay()
     posting: Posting = Posting()
     erp: Erp = Erp()
@@ -321,6 +343,9 @@ def check(settings: Settings) -> None:
         tolerance = getattr(settings.rules, name)
         if not tolerance.is_finite() or tolerance < 0:
             raise ConfigurationError(f"rules.{name} must be a finite number from zero on, not {tolerance}")
+    limit = settings.exceptions.second_person_above
+    if not limit.is_finite() or limit < 0:
+        raise ConfigurationError(f"exceptions.second_person_above must be a finite number from zero on, not {limit}")
     if not settings.posting.suspense_account.strip():
         raise ConfigurationError("posting.suspense_account is empty: name the account for what no rule maps")
     for name in ("stream", "subject_prefix", "master_stream", "master_subject_prefix"):

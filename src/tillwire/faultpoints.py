@@ -23,6 +23,7 @@ FAULT_POINTS = frozenset(
         "drop.before_move",
         "worker.after_claim",
         "worker.between_copies",
+        "worker.after_raise",
         "worker.before_commit",
         "worker.after_commit",
         "relay.after_publish",

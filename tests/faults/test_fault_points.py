@@ -39,6 +39,7 @@ WITHOUT_ERP = {
     "intake.after_commit": _Case(("api",), 8),
     "worker.after_claim": _Case(_WORKERS, 5),
     "worker.between_copies": _Case(_WORKERS, 5),
+    "worker.after_raise": _Case(_WORKERS, 5),
     "worker.before_commit": _Case(_WORKERS, 5),
     "worker.after_commit": _Case(_WORKERS, 5),
     "relay.after_publish": _Case(("relay",), 8),

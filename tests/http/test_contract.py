@@ -60,6 +60,18 @@ OPERATIONS = [
     ("/v1/masterdata/{kind}", "GET"),
     ("/v1/masterdata/{kind}", "POST"),
     ("/v1/masterdata/{kind}/{record}", "GET"),
+    ("/v1/exceptions/causes", "GET"),
+    ("/v1/exceptions/{exception_id}", "GET"),
+    ("/v1/exceptions/{exception_id}/edit", "POST"),
+    ("/v1/exceptions/{exception_id}/dry-run", "POST"),
+    ("/v1/exceptions/dry-run", "POST"),
+    ("/v1/exceptions/{exception_id}/retry", "POST"),
+    ("/v1/exceptions/{exception_id}/approve", "POST"),
+    ("/v1/exceptions/{exception_id}/refuse", "POST"),
+    ("/v1/exceptions/{exception_id}/dismiss", "POST"),
+    ("/v1/exceptions/{exception_id}/assign", "POST"),
+    ("/v1/exceptions/causes/{cause}/retry", "POST"),
+    ("/v1/exceptions/causes/{cause}/dismiss", "POST"),
     ("/v1/reconciliation", "GET"),
     ("/v1/trace/{key}", "GET"),
     ("/v1/schemas", "GET"),
@@ -80,7 +92,16 @@ def test_valid_requests_keep_the_contract(api: Api, contract: OpenApiSchema, pat
 
 
 @pytest.mark.parametrize(
-    ("path", "method"), [("/v1/events", "POST"), ("/v1/exceptions", "GET"), ("/v1/reconciliation", "GET")]
+    ("path", "method"),
+    [
+        ("/v1/events", "POST"),
+        ("/v1/exceptions", "GET"),
+        ("/v1/exceptions/{exception_id}/edit", "POST"),
+        ("/v1/exceptions/dry-run", "POST"),
+        ("/v1/exceptions/{exception_id}/dismiss", "POST"),
+        ("/v1/exceptions/{exception_id}/assign", "POST"),
+        ("/v1/reconciliation", "GET"),
+    ],
 )
 def test_invalid_requests_keep_the_contract(api: Api, contract: OpenApiSchema, path: str, method: str) -> None:
     keep_the_contract(api, contract[path][method], GenerationMode.NEGATIVE)

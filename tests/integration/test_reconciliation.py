@@ -32,7 +32,7 @@ from driving import accept, load, record
 from rich.console import Console
 
 from tillwire.config import DEFAULT_ACCOUNTS
-from tillwire.exceptions import queue
+from tillwire.exceptions import fixes, queue
 from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 from tillwire.reconciliation.days import Figure, Report, reconcile
@@ -234,10 +234,9 @@ def test_a_conflict_is_no_missing_sale(database_url: str, connection: psycopg.Co
 
 def test_what_is_mended_is_proven_in_the_end(database_url: str, connection: psycopg.Connection) -> None:
     _excepted(database_url, connection)
-    load(database_url, product("pear", "fruit"))
     assert queue.retry(connection) == 1
     assert [code for code, _, _ in differences(reconcile(connection))] == ["in_exceptions"], "on its way is not lost"
-    record(database_url)
+    load(database_url, product("pear", "fruit"))
     build(connection)
     post(connection)
     report = reconcile(connection)
@@ -318,9 +317,12 @@ def test_a_fault_is_on_the_way_of_its_sale(database_url: str, connection: psycop
 def test_an_exception_can_be_dismissed_with_a_reason(database_url: str, connection: psycopg.Connection) -> None:
     load(database_url, *masters(), sale(1, line("pear")))
     (row,) = queue.listed(connection)
-    assert queue.dismiss(connection, row.exception_id, "a test of the till")
-    assert not queue.dismiss(connection, row.exception_id, "again")
-    assert not queue.dismiss(connection, row.exception_id + 1, "never there")
+    how = {"by": "anna", "reason": "a test of the till", "limit": Decimal(1000)}
+    assert fixes.dismiss(connection, row.exception_id, **how).state == "dismissed"
+    with pytest.raises(fixes.FixRefused):
+        fixes.dismiss(connection, row.exception_id, **how)
+    with pytest.raises(fixes.NoSuchException):
+        fixes.dismiss(connection, row.exception_id + 1, **how)
     assert queue.listed(connection) == []
     assert queue.retry(connection) == 0
     assert queue.detail(connection, row.exception_id) is not None

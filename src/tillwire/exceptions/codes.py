@@ -118,6 +118,14 @@ _HISTORY = (
         judged=AT_INTAKE,
     ),
     Code(
+        "held",
+        "an earlier version, or the transaction that it refers to, is in the queue",
+        "a correction or a return that is recorded before what it follows would be booked out of order",
+        INTEGRATION,
+        fixed=True,
+        judged=AT_INTAKE,
+    ),
+    Code(
         "processing_failed",
         "the event could not be processed, alone, by the hub's own fault",
         "one event must not stop its neighbours, and must not be lost",

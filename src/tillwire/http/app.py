@@ -13,7 +13,8 @@ from litestar.openapi import OpenAPIConfig
 import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
-from tillwire.http import connections, documentation, health, masterdata, proof
+from tillwire.exceptions.fixes import FixRefused, NoSuchException
+from tillwire.http import connections, documentation, exceptions, health, masterdata, proof
 from tillwire.http.authentication import require_key
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
@@ -42,7 +43,7 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
         route_handlers=[
             proof.reconciliation,
             proof.trace_key,
-            proof.exceptions,
+            *exceptions.ROUTES,
             connections.connections,
             masterdata.prices,
             masterdata.rates,
@@ -72,6 +73,8 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
         exception_handlers={
             HTTPException: on_http_exception,
             TransientError: on_transient,
+            FixRefused: exceptions.on_refused,
+            NoSuchException: exceptions.on_missing,
             Exception: on_unexpected,
         },
         logging_config=None,

@@ -11,7 +11,10 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Request, Response, get
 
-from tillwire.exceptions.queue import ExceptionRow
+from tillwire.exceptions.dry_run import DryRun
+from tillwire.exceptions.fixes import Fixed
+from tillwire.exceptions.queue import Cause, ExceptionDetail, ExceptionRow
+from tillwire.http import exceptions
 from tillwire.http.connections import ConnectionStatus, Receipt
 from tillwire.http.events import PATH
 from tillwire.masterdata.bulk import Outcome
@@ -151,24 +154,54 @@ _RESULTS: dict[str, Any] = {
     "/v1/masterdata/prices": PricesInForce,
     "/v1/masterdata/rates": RateInForce,
     "/v1/masterdata/{kind}": Page,
+    "/v1/exceptions/causes": list[Cause],
+    "/v1/exceptions/{exception_id}": ExceptionDetail,
+}
+_POSTED_RESULTS: dict[str, Any] = {
+    "/v1/exceptions/{exception_id}/edit": Fixed,
+    "/v1/exceptions/{exception_id}/dry-run": DryRun,
+    "/v1/exceptions/dry-run": DryRun,
+    "/v1/exceptions/{exception_id}/retry": Fixed,
+    "/v1/exceptions/{exception_id}/approve": Fixed,
+    "/v1/exceptions/{exception_id}/refuse": Fixed,
+    "/v1/exceptions/{exception_id}/dismiss": Fixed,
+    "/v1/exceptions/{exception_id}/assign": Fixed,
+    "/v1/exceptions/causes/{cause}/retry": dict[str, int],
+    "/v1/exceptions/causes/{cause}/dismiss": dict[str, int],
 }
 """What routes answer that encode it themselves, so that the framework does not know it."""
 
 
 def _describe_results(described: dict[str, Any]) -> None:
     template = "#/components/schemas/{name}"
-    results = {**_RESULTS, _BULK: Outcome}
-    schemas, components = msgspec.json.schema_components(
-        results.values(), schema_hook=decimal_schema, ref_template=template
-    )
+    kinds = [*_RESULTS.values(), Outcome, *_POSTED_RESULTS.values(), *exceptions.BODIES.values()]
+    found, components = msgspec.json.schema_components(kinds, schema_hook=_hook, ref_template=template)
     described["components"]["schemas"].update(components)
-    for path, schema in zip(results, schemas, strict=True):
-        answer = described["paths"].get(path, {}).get("get", {}).get("responses", {}).get("200", {})
-        answer["content"] = {"application/json": {"schema": schema}}
-    _describe_bulk(described["paths"]["/v1/masterdata/{kind}"]["post"], schemas[-1])
+    schemas = iter(found)
+    paths = described["paths"]
+    for path in _RESULTS:
+        paths[path]["get"]["responses"]["200"]["content"] = {"application/json": {"schema": next(schemas)}}
+    _describe_bulk(paths["/v1/masterdata/{kind}"]["post"], next(schemas))
+    for path in _POSTED_RESULTS:
+        schema = next(schemas)
+        if path.endswith("/edit"):  # a dry run is answered by what it shows
+            schema = {"anyOf": [schema, {"$ref": template.format(name=DryRun.__name__)}]}
+        responses = paths[path]["post"]["responses"]
+        responses.pop("201", None)
+        content = {"application/json": {"schema": schema}}
+        responses["200"] = {"description": "done, or waiting for approval", "content": content}
+        responses["409"] = _problem_response("it is in no state for it, or who asks may not")
+    for path in exceptions.BODIES:
+        operation = paths[path]["post"]
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": next(schemas)}}}
+        operation["responses"]["422"] = _problem_response("the body is wrong; pointer names the field")
 
 
-_BULK = "bulk upsert"
+def _hook(kind: type) -> dict[str, Any]:
+    """Decimals are text; a payload may be anything, and is judged by itself."""
+    return {} if kind is msgspec.Raw else decimal_schema(kind)
+
+
 _MAY_MISS = ("/v1/masterdata/prices", "/v1/masterdata/rates")
 """Routes that answer 404 for what a parameter names."""
 

@@ -71,7 +71,7 @@ _GAUGES = (
         "tillwire_open_exceptions",
         "Open exceptions by code",
         "code",
-        "SELECT code, count(*) FROM exception WHERE state IN ('open', 'retrying') GROUP BY code",
+        "SELECT code, count(*) FROM exception WHERE state IN ('open', 'waiting', 'retrying', 'approval') GROUP BY code",
     ),
     ("tillwire_journals", "Journals by state", "state", "SELECT state, count(*) FROM journal GROUP BY state"),
     (

@@ -118,6 +118,11 @@ class Node:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
 
+    def client_of(self, authorization: str) -> str:
+        """The name of the client whose key it is; ``local`` where no keys are asked for."""
+        _, _, key = authorization.partition(" ")
+        return self.client_keys.get(digest_of(key.strip()), "local")
+
     async def knows_key(self, authorization: str) -> bool:
         """True for ``Bearer`` with a key in force. A key that is not known yet may have been made a moment ago: look.
 

@@ -1,4 +1,4 @@
-"""GET routes that prove: reconciliation, the trace of one key, open exceptions."""
+"""GET routes that prove: reconciliation, the trace of one key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 
-from tillwire.exceptions import queue
 from tillwire.http.node import Node
 from tillwire.reconciliation.days import reconcile
 from tillwire.reconciliation.trace import trace
@@ -49,16 +48,3 @@ def trace_key(request: Request[Any, Any, Any], key: str) -> Response[bytes]:
     if not found:
         raise NotFoundException(f"nothing was accepted under the key {wanted!r}")
     return _json(found)
-
-
-@get("/exceptions", summary="The exception queue", tags=["exceptions"], sync_to_thread=True)
-def exceptions(
-    request: Request[Any, Any, Any],
-    code: Annotated[str | None, Parameter(query="code", max_length=64, pattern=r"^[a-z_]*$")] = None,
-    after: Annotated[int, Parameter(query="after", ge=0, le=2**62)] = 0,
-    most: Annotated[int, Parameter(query="most", ge=1, le=1000)] = 100,
-) -> Response[bytes]:
-    """Open exceptions in the order they were raised; page on with the last id as ``after``."""
-    node: Node = request.app.state.node
-    with node.reading() as connection:
-        return _json(queue.listed(connection, code=code, after=after, most=most))

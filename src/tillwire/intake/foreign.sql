@@ -30,21 +30,6 @@ ON CONFLICT (connection, delivery_key) DO UPDATE SET state = 'failed', attempts 
     outcome = excluded.outcome, body = excluded.body
 RETURNING message_id
 
--- name: raise_foreign
-INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, business_date, amount,
-                       currency, group_id, ordinal, foreign_id)
-VALUES (%(code)s, %(owner)s, %(message)s, %(pointer)s, %(faults)s, 'foreign', %(source)s, %(key)s, %(store)s,
-        %(business_date)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s, %(foreign_id)s)
-ON CONFLICT (foreign_id) WHERE foreign_id IS NOT NULL DO UPDATE
-SET code = excluded.code, owner = excluded.owner, message = excluded.message, pointer = excluded.pointer,
-    faults = excluded.faults, state = 'open', attempts = exception.attempts + 1,
-    group_id = excluded.group_id, ordinal = excluded.ordinal
-RETURNING exception_id
-
--- name: resolve_foreign
-UPDATE exception SET state = 'resolved', resolved_at = clock_timestamp()
-WHERE foreign_id = ANY(%s) AND state IN ('open', 'retrying')
-
 -- name: waiting
 -- The oldest of a connection's messages that wait; a connection is worked by one process at a time.
 SELECT message_id, topic, headers, body, attempts FROM foreign_message

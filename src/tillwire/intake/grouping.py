@@ -10,10 +10,10 @@ import msgspec
 
 from tillwire.database.arrays import number_array, text_array
 from tillwire.events import frames
-from tillwire.exceptions.codes import owner_of
 from tillwire.intake.door import Prepared
+from tillwire.intake.faulty import exception_row
+from tillwire.intake.rules import Fault
 from tillwire.model.event import EVENT_DECODER, type_of
-from tillwire.model.transaction import Transaction
 
 ACCEPTED = "accepted"
 DUPLICATE = "duplicate"
@@ -95,24 +95,6 @@ def same(raw: bytes, stored: bytes) -> bool:
 def conflict_row(event: Prepared, group_id: int, ordinal: int) -> dict[str, object]:
     """The parameters of the exception of an event in conflict, whose raw bytes lie in a group of their own."""
     message = "the same key came again with other content; the first stays recorded, this one has no effect"
-    content = EVENT_DECODER.decode(event.raw).data
-    transaction = content if isinstance(content, Transaction) else None
-    fault = {"code": "duplicate_conflict", "message": message, "pointer": ""}
-    return {
-        "code": "duplicate_conflict",
-        "owner": owner_of("duplicate_conflict"),
-        "message": message,
-        "faults": msgspec.json.encode([fault]).decode(),
-        "event_type": event.type,
-        "source": event.source,
-        "key": event.key,
-        "store": event.store,
-        "register": getattr(content, "register", None),
-        "business_date": event.business_date,
-        "kind": transaction.kind.value if transaction else None,
-        "amount": transaction.total if transaction else None,
-        "currency": transaction.currency if transaction else None,
-        "group_id": group_id,
-        "ordinal": ordinal,
-        "digest": hashlib.sha256(event.raw).digest(),
-    }
+    fault = Fault("duplicate_conflict", message, "")
+    row = exception_row(event.raw, group_id, ordinal, event.partition, [fault])
+    return {**row, "faults": msgspec.json.encode([fault]).decode(), "digest": hashlib.sha256(event.raw).digest()}

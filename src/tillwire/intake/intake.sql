@@ -34,11 +34,17 @@ JOIN intake i USING (key, source)
 SELECT group_id, body FROM intake_group WHERE group_id = ANY(%s)
 
 -- name: raise_conflict
-INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
-                       kind, amount, currency, group_id, ordinal, digest)
-VALUES (%(code)s, %(owner)s, %(message)s, '', %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s, %(register)s,
-        %(business_date)s, %(kind)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s, %(digest)s)
-ON CONFLICT DO NOTHING
+WITH raised AS (
+    INSERT INTO exception (code, owner, message, pointer, faults, cause, entity, event_type, source, key, store, register,
+                           business_date, kind, amount, currency, version, revision, partition, group_id, ordinal, digest)
+    VALUES (%(code)s, %(owner)s, %(message)s, '', %(faults)s, %(cause)s, %(entity)s, %(event_type)s, %(source)s, %(key)s,
+            %(store)s, %(register)s, %(business_date)s, %(kind)s, %(amount)s, %(currency)s, %(version)s, %(revision)s,
+            %(partition)s, %(group_id)s, %(ordinal)s, %(digest)s)
+    ON CONFLICT DO NOTHING
+    RETURNING exception_id, code, cause
+)
+INSERT INTO exception_action (exception_id, action, actor, after)
+SELECT exception_id, 'raise', 'hub', jsonb_build_object('state', 'open', 'code', code, 'cause', cause) FROM raised
 
 -- name: backlog
 -- Events that wait for a worker, and those in the catalogue's lane; counting stops at the limit, so that a long queue

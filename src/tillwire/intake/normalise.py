@@ -15,6 +15,7 @@ import structlog
 
 from tillwire.connectors.inbound import InboundConnector, MalformedError, Record, Trouble, body_source
 from tillwire.database import sql
+from tillwire.exceptions import moves
 from tillwire.faultpoints import passing
 from tillwire.intake.foreign import unpacked
 from tillwire.intake.recording import Entry, record_entries
@@ -115,7 +116,7 @@ class Normaliser:
         if done:
             parameters: dict[str, Any] = {"ids": done, "outcomes": [_outcome(read[number]) for number in done]}
             self._connection.execute(_sql.mapped, parameters)
-            self._connection.execute(_sql.resolve_foreign, (done,))
+            moves.resolve_foreign(self._connection, done)
         if counts.failed_messages:
             self._connection.execute(_sql.failed, (sorted(counts.failed_messages),))
 

@@ -16,7 +16,7 @@ import psycopg
 from tillwire.connectors.inbound import Outgoing, Record, Trouble
 from tillwire.database import sql
 from tillwire.events import frames
-from tillwire.exceptions.codes import owner_of
+from tillwire.exceptions.raising import raise_foreign
 from tillwire.intake.door import Prepared, Refusal, read_event
 from tillwire.intake.foreign import digest_key, packed
 from tillwire.intake.grouping import ACCEPTED, CONFLICT, DUPLICATE, Group, conflict_row
@@ -326,26 +326,22 @@ def _raise(
         foreign_id = entry.message_id
         if foreign_id is None:
             foreign_id = _own_message(connection, connection_name, entry, first)
-        faults = [{"code": one.code, "message": one.message, "pointer": one.pointer} for one in troubles]
-        parameters = {
-            "code": first.code,
-            "owner": owner_of(first.code),
-            "message": f"{entry.record.place}: {first.message}" if entry.record.place else first.message,
-            "pointer": first.pointer,
-            "faults": _encode(faults).decode(),
-            "source": source_of(connection_name),
-            "key": f"{connection_name}: {entry.part_of or entry.topic or 'message'} {entry.record.place}".strip(),
-            "store": first.store,
-            "business_date": first.business_date,
-            "amount": first.amount,
-            "currency": first.currency,
-            "group_id": row[0],
-            "ordinal": ordinal,
-            "foreign_id": foreign_id,
-        }
-        found = connection.execute(_sql.raise_foreign, parameters).fetchone()
-        assert found is not None
-        raised.append(int(found[0]))
+        raised.append(
+            raise_foreign(
+                connection,
+                foreign_id=foreign_id,
+                source=source_of(connection_name),
+                key=f"{connection_name}: {entry.part_of or entry.topic or 'message'} {entry.record.place}".strip(),
+                faults=[(one.code, one.message, one.pointer) for one in troubles],
+                place=entry.record.place,
+                store=first.store,
+                business_date=first.business_date,
+                amount=first.amount,
+                currency=first.currency,
+                group_id=row[0],
+                ordinal=ordinal,
+            )
+        )
     return raised
 
 

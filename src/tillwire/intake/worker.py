@@ -1,16 +1,16 @@
 """The worker: takes accepted events from the queue, checks and enriches them, and records them with all inline effects.
 
 One transaction per batch: claim partitions, append to the event store, project, raise exceptions, clear the queue. A
-worker killed anywhere leaves nothing half done. A batch that fails is bisected until the poison stands alone.
+worker killed anywhere leaves nothing half done. An event that the hub cannot read, check or project is set aside by
+itself; a batch that the database refuses is split until the poison stands alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-import msgspec
 import psycopg
 import structlog
 
@@ -19,10 +19,15 @@ from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.events.log import Append
 from tillwire.events.partitions import CATALOGUE_PARTITION, MASTER_PARTITION
-from tillwire.events.recorded import Enrichment, InlineProjection
-from tillwire.exceptions.codes import BLOCKING
+from tillwire.events.recorded import InlineProjection
+from tillwire.exceptions import moves
+from tillwire.exceptions.causes import cleared_by, entity_of
+from tillwire.exceptions.codes import BLOCKING, WARNING
+from tillwire.exceptions.raising import Row, raise_all
 from tillwire.faultpoints import passing
-from tillwire.intake.faulty import exception_row, failed_processing
+from tillwire.intake.faulty import MASTER_CAUSES, exception_row, failed_processing, held_back
+from tillwire.intake.holds import Holds
+from tillwire.intake.item import Claim, Item
 from tillwire.intake.rules import Auditor, Fault, Policy
 from tillwire.masterdata.conflicts import conflicts
 from tillwire.masterdata.snapshot import Snapshot
@@ -31,8 +36,6 @@ from tillwire.model.event import MASTER_TYPES, MESSAGE_DECODER, type_of
 
 _sql = sql.load("tillwire.intake", "worker.sql")
 _log = structlog.get_logger(__name__)
-
-_NOTHING = Enrichment()
 
 MOST_BATCH_BYTES = 32 * 1024 * 1024
 """A batch takes no further group once it has so many bytes of raw events: decoded, they are some ten times larger."""
@@ -43,34 +46,10 @@ CATALOGUE_EVENTS = 100
 CATALOGUE_TURN = 20
 """Sales go first; but every so many batches the catalogue has its turn even if sales never cease."""
 
+PARTS = 8
+"""Into so many parts a batch is split that the database refuses."""
 
-class Item(msgspec.Struct, gc=False):
-    """One accepted event on its way: where its raw bytes are, and what came of it."""
-
-    partition: int
-    group_id: int
-    ordinal: int
-    raw: bytes
-    retry: bool
-    event: Any = None
-    """In our words: translated, where its source has mappings."""
-    recorded_as: bytes = b""
-    """What goes to the event store: the raw bytes, or the translated event."""
-    enrichment: Enrichment = _NOTHING
-    faults: list[Fault] = []
-    """Every fault of an event that is not recorded, blocking ones first."""
-    warnings: Sequence[Fault] = ()
-    """The faults of an event that is recorded all the same."""
-
-
-class Claim(msgspec.Struct):
-    """What one transaction works on."""
-
-    offsets: dict[int, int]
-    queue_rows: list[tuple[int, int, bool]]
-    items: list[Item]
-    left: list[tuple[int, int, bool, list[int]]] = []
-    """Rows of the queue that were taken in part, with what stays of them."""
+_MASTER_PARTITIONS = frozenset({MASTER_PARTITION, CATALOGUE_PARTITION})
 
 
 class Worker:
@@ -119,16 +98,22 @@ class Worker:
         return len(claim.items)
 
     def _work_bisecting(self) -> int:
-        """The same, but with savepoints: halves that fail are halved again, until what fails stands alone."""
+        """The same, but with savepoints: parts that fail are split again, until what fails stands alone."""
         with self._connection.transaction():
             claim = self._claim()
             if claim is None:
                 return 0
-            self._record_bisecting(claim.offsets, claim.items)
+            self._record_parts(claim.offsets, claim.items)
             self._finish(claim)
         return len(claim.items)
 
-    def _record_bisecting(self, offsets: dict[int, int], items: list[Item]) -> None:
+    def _record_parts(self, offsets: dict[int, int], items: list[Item]) -> None:
+        """Several parts rather than halves: what fails is tried less often on its way to standing alone."""
+        size = -(-len(items) // PARTS)
+        for start in range(0, len(items), size):
+            self._record_part(offsets, items[start : start + size])
+
+    def _record_part(self, offsets: dict[int, int], items: list[Item]) -> None:
         before = dict(offsets)
         try:
             with self._connection.transaction():
@@ -137,14 +122,19 @@ class Worker:
             if _is_away(error):
                 raise
             offsets.update(before)
-            if len(items) == 1:
-                _log.error("event_failed", error=str(error), group_id=items[0].group_id, ordinal=items[0].ordinal)
-                items[0].faults = [failed_processing(error)]
-                self._raise(items)
+            if len(items) > 1:
+                self._record_parts(offsets, items)
                 return
-            half = len(items) // 2
-            self._record_bisecting(offsets, items[:half])
-            self._record_bisecting(offsets, items[half:])
+            _log.error("event_failed", error=str(error), group_id=items[0].group_id, ordinal=items[0].ordinal)
+            items[0].faults = [failed_processing(error)]
+            self._raise(items, [], recorded_masters=False)
+
+    def rehearse(self, offsets: dict[int, int], items: list[Item]) -> None:
+        """Record items inside the caller's transaction, which is never to commit: this worker is of no use after it.
+
+        ``offsets`` are the next offsets of all partitions, which the caller has locked.
+        """
+        self._record_part(offsets, items)
 
     def _claim(self) -> Claim | None:
         connection = self._connection
@@ -158,8 +148,8 @@ class Worker:
         passing("worker.after_claim")
         bodies: dict[int, list[bytes]] = {}
         items: list[Item] = []
-        taken: list[tuple[int, int, bool]] = []
-        left: list[tuple[int, int, bool, list[int]]] = []
+        taken: list[tuple[int, int, int]] = []
+        left: list[tuple[int, int, int, list[int]]] = []
         size = 0
         for partition, group_id, ordinals, retry, body in rows:
             if size > MOST_BATCH_BYTES:  # the rest stays in the queue
@@ -189,87 +179,171 @@ class Worker:
                 return claimed, min(CATALOGUE_EVENTS, self._most_events) if catalogue else self._most_events
         return [], 0
 
-    def _refresh_master(self) -> None:
+    def _refresh_master(self) -> bool:
         offsets: dict[int, int] = dict(self._connection.execute(_sql.master_offsets).fetchall())
-        self._master.refresh(self._connection, offsets[MASTER_PARTITION], offsets[CATALOGUE_PARTITION])
+        return self._master.refresh(self._connection, offsets[MASTER_PARTITION], offsets[CATALOGUE_PARTITION])
 
     def _contradictions(self, items: list[Item]) -> dict[int, list[Fault]]:
-        """The faults of master records that contradict others, by the identity of their items."""
-        if not any(item.partition in (MASTER_PARTITION, CATALOGUE_PARTITION) for item in items):
+        """The faults of master records that contradict others, by their items' places."""
+        places = [n for n, i in enumerate(items) if i.partition in _MASTER_PARTITIONS and i.event is not None]
+        if not places:
             return {}
-        records = [item for item in items if type_of(item.event) in MASTER_TYPES]
-        found = conflicts(self._connection, [item.event.data for item in records])
-        return {id(records[place]): [Fault(*conflict)] for place, conflict in found.items()}
+        found = conflicts(self._connection, [items[n].event.data for n in places])
+        return {places[place]: [Fault(*conflict)] for place, conflict in found.items()}
 
     def _record(self, offsets: dict[int, int], items: list[Item]) -> None:
         """Check, append and project a batch. Business faults become exceptions; anything else raises."""
         if any(item.partition != MASTER_PARTITION for item in items):
             self._refresh_master()
-        for projection in self._projections:
-            projection.begin()
-        append = Append(offsets)
-        add = append.add
-        applies = [projection.apply for projection in self._projections]
+        retried = [item for item in items if item.retry]
+        if retried:
+            self._take_edits(retried)
         today = self._now().date()
-        check = self._auditor.check
-        faulty: list[Item] = []
-        warned: list[Item] = []
-        retried: list[Item] = []
-        translate = self._translator.translate
         for item in items:
-            decoded = MESSAGE_DECODER.decode(item.raw)
-            item.event = translate(decoded.source, decoded) if self._master.mappings else decoded
-            item.recorded_as = item.raw if item.event is decoded else reencoded(item.raw, item.event)
-        contradictions = self._contradictions(items)
-        for item in items:
-            event = item.event
-            if type_of(event) not in MASTER_TYPES:
-                faults, item.enrichment = check(event.data, today, event.source)
-                if faults:
-                    _sort(item, faults)
-                    if item.faults:
-                        faulty.append(item)
-                        continue
-                    warned.append(item)
-            else:
-                item.faults = contradictions.get(id(item), [])
-                if item.faults:
-                    faulty.append(item)
-                    continue
-            if item.retry:
-                retried.append(item)
-            recorded = add(
-                event,
-                item.recorded_as,
-                item.enrichment,
-                partition=item.partition,
-                group_id=item.group_id,
-                ordinal=item.ordinal,
-            )
-            for apply in applies:
-                apply(recorded)
+            self._judge(item, today)
+        for place, faults in self._contradictions(items).items():
+            items[place].faults = faults
+        holds = Holds()
+        readable = (item for item in items if item.event is not None)
+        holds.look_up(self._connection, ((i.group_id, i.ordinal, i.raw, i.event.data) for i in readable))
+        append, passed, faulty = self._apply(offsets, items, holds)
         append.write(self._connection)
         passing("worker.between_copies")
         for projection in self._projections:
             projection.write(self._connection)
-        self._raise(faulty)
-        self._raise_warnings(warned)
+        self._settle(passed, faulty)
+
+    def _take_edits(self, retried: list[Item]) -> None:
+        """What a person has edited is processed in place of what was accepted."""
+        edited = moves.edits(self._connection, [item.place for item in retried])
+        for item in retried:
+            item.raw = edited.get(item.place, item.raw)
+
+    def _judge(self, item: Item, today: date) -> None:
+        """Read and check one event. Whatever goes wrong inside is its own fault, and its neighbours' none."""
+        try:
+            item.event = event = decoded = MESSAGE_DECODER.decode(item.raw)
+            item.recorded_as = item.raw
+            if self._master.mappings:
+                item.event = event = self._translator.translate(decoded.source, decoded)
+                if event is not decoded:
+                    item.recorded_as = reencoded(item.raw, event)
+            if type_of(event) not in MASTER_TYPES:
+                faults, item.enrichment = self._auditor.check(event.data, today, event.source)
+                if faults:
+                    item.take(faults)
+        except psycopg.Error:  # the transaction is lost with it
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is kept and shown
+            item.faults = [failed_processing(error)]
+
+    def _apply(self, offsets: dict[int, int], items: list[Item], holds: Holds) -> tuple[Append, list[Item], list[Item]]:
+        """Append and project in memory what has no fault and waits for nothing; those recorded, and those not.
+
+        An event that a projection cannot take is set aside, and the gathering starts over without it.
+        """
+        before = dict(offsets)
+        while True:
+            offsets.update(before)
+            holds.begin()
+            for projection in self._projections:
+                projection.begin()
+            append = Append(offsets)
+            poison = self._gather(append, items, holds)
+            if poison is None:
+                faulty = [item for item in items if item.faults]
+                return append, [item for item in items if not item.faults], faulty
+            for item in items:
+                if item.waits_for is not None:  # judged anew, with the poison in its place
+                    item.faults, item.waits_for = [], None
+
+    def _gather(self, append: Append, items: list[Item], holds: Holds) -> Item | None:
+        """Gather one event after the other; returns the one that could not be, if any."""
+        add = append.add
+        applies = [projection.apply for projection in self._projections]
+        for item in items:
+            if item.faults:
+                holds.failed(item.event)
+                continue
+            event = item.event
+            if holds.wanted:
+                item.waits_for = holds.behind(item.group_id, item.ordinal)
+                if item.waits_for is not None:
+                    item.faults = [held_back(item.waits_for)]
+                    holds.failed(event)
+                    continue
+            if item.retry:
+                holds.recorded_again(item.group_id, item.ordinal)
+            try:
+                recorded = add(
+                    event,
+                    item.recorded_as,
+                    item.enrichment,
+                    partition=item.partition,
+                    group_id=item.group_id,
+                    ordinal=item.ordinal,
+                )
+                for apply in applies:
+                    apply(recorded)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is kept and shown
+                _log.error("event_failed", error=str(error), group_id=item.group_id, ordinal=item.ordinal)
+                item.faults = [failed_processing(error)]
+                return item
+        return None
+
+    def _settle(self, passed: list[Item], faulty: list[Item]) -> None:
+        """The exception queue after a batch: what failed goes in; what was mended, cleared or outdated goes out."""
+        masters = [i.event.data for i in passed if i.partition in _MASTER_PARTITIONS]
+        warned = [item for item in passed if item.warnings]
+        if faulty or warned:
+            self._raise(faulty, warned, recorded_masters=bool(masters))
+        passing("worker.after_raise")
+        retried = [item.place for item in passed if item.retry]
         if retried:
-            parameters = {"groups": [i.group_id for i in retried], "ordinals": [i.ordinal for i in retried]}
-            self._connection.execute(_sql.resolve, parameters)
+            moves.resolve(self._connection, retried)
+        messages = [item.event.data for item in passed]
+        states = [(entity_of(m), m.revision) for m in messages if getattr(m, "revision", None) is not None]
+        if states:
+            moves.supersede(self._connection, states)
+        if masters:
+            moves.lock_against_raising(self._connection)
+            moves.clear(self._connection, [cause for record in masters for cause in cleared_by(record)])
 
-    def _raise(self, faulty: list[Item]) -> None:
-        if faulty:
-            rows = [exception_row(i.raw, i.group_id, i.ordinal, i.faults, self._policy) for i in faulty]
-            with self._connection.cursor() as cursor:
-                cursor.executemany(_sql.raise_exceptions, rows)
+    def _raise(self, faulty: list[Item], warned: list[Item], *, recorded_masters: bool) -> None:
+        """Raise exceptions. Those for want of master data that has come meanwhile go back to the queue at once."""
+        mended: list[Item] = []
+        wanting = [item for item in faulty if item.faults[0].code in MASTER_CAUSES]
+        if recorded_masters:
+            moves.lock_against_raising(self._connection)
+        elif wanting:
+            moves.lock_against_clearing(self._connection)
+            if self._refresh_master():
+                mended = [item for item in wanting if self._passes_now(item)]
+        rows = [self._row(item, item.faults, BLOCKING) for item in faulty]
+        rows += [self._row(item, item.warnings, WARNING) for item in warned]
+        ids = raise_all(self._connection, rows)
+        if mended:
+            back = [ids[item.place] for item in mended]
+            moves.requeue(self._connection, back, "clear", moves.HUB, note="what was missing is recorded")
 
-    def _raise_warnings(self, warned: list[Item]) -> None:
-        """Show the warnings of events that are recorded: closed exceptions, since nothing waits for them."""
-        if warned:
-            rows = [exception_row(i.raw, i.group_id, i.ordinal, i.warnings, self._policy) for i in warned]
-            with self._connection.cursor() as cursor:
-                cursor.executemany(_sql.raise_warnings, rows)
+    def _row(self, item: Item, faults: Sequence[Fault], severity: str) -> Row:
+        return exception_row(
+            item.raw,
+            item.group_id,
+            item.ordinal,
+            item.partition,
+            faults,
+            severity=severity,
+            waits_for=item.waits_for,
+            owner=self._policy.owner,
+            judged=item.recorded_as,
+        )
+
+    def _passes_now(self, item: Item) -> bool:
+        again = Item(item.partition, item.group_id, item.ordinal, item.raw, item.retry)
+        self._judge(again, self._now().date())
+        item.faults = again.faults or item.faults
+        return not again.faults
 
     def _finish(self, claim: Claim) -> None:
         parameters = {
@@ -282,16 +356,6 @@ class Worker:
             self._connection.execute(
                 _sql.leave, {"partition": partition, "group": group_id, "retry": retry, "ordinals": ordinals}
             )
-
-
-def _sort(item: Item, faults: list[Fault]) -> None:
-    """Blocking faults keep an event from being recorded, and take its warnings along; warnings alone do not."""
-    blocking = [fault for fault in faults if fault.severity == BLOCKING]
-    warnings = [fault for fault in faults if fault.severity != BLOCKING]
-    if blocking:
-        item.faults = blocking + warnings
-    else:
-        item.warnings = warnings
 
 
 def _is_away(error: Exception) -> bool:

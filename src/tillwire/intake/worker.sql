@@ -49,33 +49,10 @@ ORDER BY w.group_id, w.partition, w.retry
 
 -- name: done
 DELETE FROM intake_queue
-USING unnest(%(partitions)b::int2[], %(groups)b::int8[], %(retries)b::bool[]) AS d (partition, group_id, retry)
+USING unnest(%(partitions)b::int2[], %(groups)b::int8[], %(retries)b::int8[]) AS d (partition, group_id, retry)
 WHERE intake_queue.partition = d.partition AND intake_queue.group_id = d.group_id AND intake_queue.retry = d.retry
 
 -- name: leave
 -- Of a row that was taken in part: what stays.
 UPDATE intake_queue SET ordinals = %(ordinals)s
 WHERE partition = %(partition)s AND group_id = %(group)s AND retry = %(retry)s
-
--- name: raise_exceptions
-INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
-                       kind, amount, currency, group_id, ordinal)
-VALUES (%(code)s, %(owner)s, %(message)s, %(pointer)s, %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s,
-        %(register)s, %(business_date)s, %(kind)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s)
-ON CONFLICT (group_id, ordinal) DO UPDATE
-SET code = excluded.code, owner = excluded.owner, message = excluded.message, pointer = excluded.pointer,
-    faults = excluded.faults, state = 'open', attempts = exception.attempts + 1
-
--- name: raise_warnings
--- Of events that are recorded in the same transaction: shown, with nothing left to do. A retried event has its row.
-INSERT INTO exception (code, owner, message, pointer, faults, event_type, source, key, store, register, business_date,
-                       kind, amount, currency, group_id, ordinal, state, resolved_at, note)
-VALUES (%(code)s, %(owner)s, %(message)s, %(pointer)s, %(faults)s, %(event_type)s, %(source)s, %(key)s, %(store)s,
-        %(register)s, %(business_date)s, %(kind)s, %(amount)s, %(currency)s, %(group_id)s, %(ordinal)s,
-        'resolved', clock_timestamp(), 'a warning: the event is recorded')
-ON CONFLICT (group_id, ordinal) DO NOTHING
-
--- name: resolve
-UPDATE exception SET state = 'resolved', resolved_at = clock_timestamp()
-FROM unnest(%(groups)b::int8[], %(ordinals)b::int4[]) AS r (group_id, ordinal)
-WHERE exception.group_id = r.group_id AND exception.ordinal = r.ordinal AND exception.state = 'retrying'

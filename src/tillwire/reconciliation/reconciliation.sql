@@ -46,10 +46,12 @@ FULL JOIN journals USING (store, business_date)
 ORDER BY business_date, store
 
 -- name: excepted
--- What waits in exceptions, by what it is and its currency. A conflict is no transaction of its own.
+-- What waits in exceptions, by what it is and its currency. A conflict is no transaction of its own, and neither is a
+-- correction; what has a warning only is recorded.
 SELECT store, business_date, event_type, kind, currency, count(*), coalesce(sum(amount), 0)
 FROM exception
-WHERE state IN ('open', 'retrying') AND code <> 'duplicate_conflict' AND store IS NOT NULL AND business_date IS NOT NULL
+WHERE state IN ('open', 'waiting', 'retrying', 'approval') AND severity = 'blocking' AND code <> 'duplicate_conflict'
+  AND version = 1 AND store IS NOT NULL AND business_date IS NOT NULL
   AND (%(store)s::text IS NULL OR store = %(store)s)
   AND business_date >= %(first)s AND business_date <= %(last)s
 GROUP BY store, business_date, event_type, kind, currency
@@ -75,7 +77,7 @@ ORDER BY store, business_date, register, lower(gap)
 -- name: exception_sequences
 -- Numbers that are no gap: their transactions came and are in exceptions.
 SELECT store, business_date, register, key FROM exception
-WHERE state IN ('open', 'retrying') AND kind IS NOT NULL AND (%(store)s::text IS NULL OR store = %(store)s)
+WHERE state IN ('open', 'waiting', 'retrying', 'approval') AND severity = 'blocking' AND kind IS NOT NULL AND (%(store)s::text IS NULL OR store = %(store)s)
   AND business_date >= %(first)s AND business_date <= %(last)s
 
 -- name: accepted

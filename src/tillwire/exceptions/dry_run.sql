@@ -1,0 +1,38 @@
+-- name: rehearsal_group
+INSERT INTO intake_group (body) VALUES (%s) RETURNING group_id
+
+-- name: queued
+-- What a fix has put into the queue, and what that has released: nobody else puts anything there meanwhile.
+SELECT q.partition, q.group_id, q.ordinals, q.retry, g.body
+FROM intake_queue q JOIN intake_group g USING (group_id)
+WHERE q.retry > %s
+ORDER BY q.group_id, q.partition, q.retry
+
+-- name: unqueue
+DELETE FROM intake_queue WHERE retry > %s
+
+-- name: last_retry
+SELECT nextval('intake_retry')
+
+-- name: outcomes
+SELECT e.group_id, e.ordinal, e.exception_id, e.key, e.state, e.faults, e.amount, e.currency,
+       r.partition, r.event_offset
+FROM unnest(%(groups)b::int8[], %(ordinals)b::int4[]) AS w (group_id, ordinal)
+JOIN exception e ON e.group_id = w.group_id AND e.ordinal = w.ordinal AND e.severity = 'blocking'
+LEFT JOIN event r ON r.group_id = w.group_id AND r.ordinal = w.ordinal
+ORDER BY e.exception_id
+
+-- name: warnings
+SELECT faults FROM exception WHERE group_id = %s AND ordinal = %s AND severity = 'warning'
+
+-- name: entries
+SELECT store, business_date, currency, component, code, amount FROM ledger_entry
+WHERE store = %s AND event_offset = %s ORDER BY business_date, component, code
+
+-- name: movements
+SELECT store, sku, reason, quantity FROM stock_movement WHERE store = %s AND event_offset = %s ORDER BY line
+
+-- name: foreign_of
+-- Messages in their sources' own words among the exceptions that a dry run is asked for.
+SELECT exception_id FROM exception
+WHERE foreign_id IS NOT NULL AND (exception_id = %(exception_id)s OR (cause = %(cause)s AND state = 'open')) LIMIT 1
