@@ -241,10 +241,10 @@ def test_a_total_that_nothing_explains_stays_and_is_raised() -> None:
         ('<Sale ItemType="Service"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>', LineKind.SERVICE),
         ('<Sale ItemType="Deposit"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>', LineKind.DEPOSIT),
         (
-            '<Sale ItemType="x:GiftCard"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>',
+            '<Sale ItemType="x:GiftCard"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount><GiftCardID>9</GiftCardID></Sale>',
             LineKind.GIFT_CARD,
         ),
-        ("<GiftCertificate><Amount>10.00</Amount></GiftCertificate>", LineKind.GIFT_CARD),
+        ("<GiftCertificate><Amount>10.00</Amount><SerialNumber>9</SerialNumber></GiftCertificate>", LineKind.GIFT_CARD),
         ("<Donation><Amount>10.00</Amount></Donation>", LineKind.DONATION),
         ("<PaymentOnAccount><Amount>10.00</Amount></PaymentOnAccount>", LineKind.DEPOSIT),
         ("<Fee><Amount>10.00</Amount></Fee>", LineKind.CHARGE),
