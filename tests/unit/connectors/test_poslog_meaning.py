@@ -312,6 +312,12 @@ def test_a_business_date_that_is_missing_is_the_day_in_the_stores_zone() -> None
     assert read(text, time_zone="America/New_York").business_date == date(2025, 5, 5)
 
 
+def test_a_time_at_the_end_of_time_is_a_trouble() -> None:
+    text = transaction("<EndDateTime>9999-12-31T23:59:59Z</EndDateTime>" + retail(sale()))
+    text = text.replace("<BusinessDayDate>2025-05-05</BusinessDayDate>", "")
+    assert [one.pointer for one in record(text, time_zone="Asia/Tokyo").troubles] == ["EndDateTime"]
+
+
 def test_long_sequences_letters_and_maps() -> None:
     text = transaction(retail(sale()), sequence=30000000011).replace(">7<", ">HAM/02<")
     assert read(text).key == "HAM_02/2/2025-05-05/30000000011"
