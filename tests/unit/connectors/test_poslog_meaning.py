@@ -241,10 +241,10 @@ def test_a_total_that_nothing_explains_stays_and_is_raised() -> None:
         ('<Sale ItemType="Service"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>', LineKind.SERVICE),
         ('<Sale ItemType="Deposit"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>', LineKind.DEPOSIT),
         (
-            '<Sale ItemType="x:GiftCard"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount></Sale>',
+            '<Sale ItemType="x:GiftCard"><ItemID>S</ItemID><ExtendedAmount>10.00</ExtendedAmount><GiftCardID>9</GiftCardID></Sale>',
             LineKind.GIFT_CARD,
         ),
-        ("<GiftCertificate><Amount>10.00</Amount></GiftCertificate>", LineKind.GIFT_CARD),
+        ("<GiftCertificate><Amount>10.00</Amount><SerialNumber>9</SerialNumber></GiftCertificate>", LineKind.GIFT_CARD),
         ("<Donation><Amount>10.00</Amount></Donation>", LineKind.DONATION),
         ("<PaymentOnAccount><Amount>10.00</Amount></PaymentOnAccount>", LineKind.DEPOSIT),
         ("<Fee><Amount>10.00</Amount></Fee>", LineKind.CHARGE),
@@ -310,6 +310,12 @@ def test_a_business_date_that_is_missing_is_the_day_in_the_stores_zone() -> None
     text = text.replace("<BusinessDayDate>2025-05-05</BusinessDayDate>", "")
     assert read(text, time_zone="Asia/Tokyo").business_date == date(2025, 5, 6)
     assert read(text, time_zone="America/New_York").business_date == date(2025, 5, 5)
+
+
+def test_a_time_at_the_end_of_time_is_a_trouble() -> None:
+    text = transaction("<EndDateTime>9999-12-31T23:59:59Z</EndDateTime>" + retail(sale()))
+    text = text.replace("<BusinessDayDate>2025-05-05</BusinessDayDate>", "")
+    assert [one.pointer for one in record(text, time_zone="Asia/Tokyo").troubles] == ["EndDateTime"]
 
 
 def test_long_sequences_letters_and_maps() -> None:

@@ -20,6 +20,7 @@ from tillwire.connectors.poslog.settings import PoslogSettings
 from tillwire.connectors.poslog.tree import DriftError, number, parse, text_of
 from tillwire.errors import ConfigurationError
 from tillwire.model import event as events
+from tillwire.model.money import is_sound
 from tillwire.model.till import DayClosed, DayOpened, TillClosed, TillOpened
 from tillwire.model.transaction import Kind, Transaction
 
@@ -86,6 +87,10 @@ class PoslogConnector:
             return Record(place=place, raw=piece.raw, troubles=(trouble,))
         if message is None:
             return Record(place=place, raw=piece.raw, ignored=ignored)
+        if not _sound(message):
+            text = "its figures add up to more than any retailer's"
+            trouble = Trouble(code="schema_drift", message=text, store=header.store, business_date=header.business_date)
+            return Record(place=place, raw=piece.raw, troubles=(trouble,))
         outgoing = Outgoing(
             type=_TYPES[type(message)],
             data=message,
@@ -126,6 +131,23 @@ class PoslogConnector:
             f"holds no RetailTransaction, TenderControlTransaction or ControlTransaction{other and f', but {other}'}",
             other or "Transaction",
         )
+
+
+def _sound(message: Any) -> bool:
+    """Whether sums are of sane size, too; what they are made of was looked at when it was read."""
+    figures: list[Decimal | None] = []
+    if isinstance(message, Transaction):
+        figures += [message.total, message.tax, message.rounding, message.net]
+        figures += [line.amount for line in message.lines]
+        figures += [tax.amount for line in message.lines for tax in line.taxes]
+        figures += [points for one in message.loyalty for points in (one.earned, one.redeemed)]
+    elif isinstance(message, TillOpened):
+        figures.append(message.opening_float)
+    elif isinstance(message, TillClosed | DayClosed):
+        figures.append(message.totals.amount)
+        if isinstance(message, TillClosed):
+            figures += [amount for one in message.tenders for amount in (one.calculated, one.counted)]
+    return all(one is None or is_sound(one) for one in figures)
 
 
 def _body(transaction: Element) -> Element | None:

@@ -191,9 +191,12 @@ class HeaderReader:
         for name in ("BeginDateTime", "EndDateTime", "ReceiptDateTime", "DateTime", "POSLogDateTime"):
             if times[name]:
                 moment = to_time(times[name], name)
-                if moment.tzinfo is not None and self._zone is not None:
-                    moment = moment.astimezone(self._zone)
-                return moment.date()
+                if moment.tzinfo is None or self._zone is None:
+                    return moment.date()
+                try:
+                    return moment.astimezone(self._zone).date()
+                except (ValueError, OverflowError) as error:
+                    raise DriftError(f"{times[name][:40]!r} is no time in {self._zone.key}", name) from error
         raise DriftError("has neither a business date nor a time", "BusinessDayDate")
 
     def _currency(self, transaction: Element, own: dict[str, Element]) -> str:

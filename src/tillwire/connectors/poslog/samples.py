@@ -7,7 +7,7 @@ from tillwire.connectors.spec import Example
 EXAMPLES = (
     Example(
         file="day_without_namespace.xml",
-        about="Till opened, sign-on, a sale with tax on top and in prices, post-void, loan, pickup; names no currency",
+        about="Till opened, sign-on, a sale with a discount and change, post-void, loan, pickup; names no currency",
         settings={"currency": "JPY", "time_zone": "Asia/Tokyo"},
     ),
     Example(
@@ -37,6 +37,12 @@ EXAMPLES = (
         file="grocery_loyalty.xml",
         about="Weighed goods, points, a loyalty reward in detail and in summary",
         settings={"time_zone": "America/Chicago", "weighed_unit": "LBR"},
+    ),
+    Example(
+        file="mixed_tax.xml",
+        about="Tax on top of one line and within the price of another, which one transaction cannot be",
+        settings={"currency": "JPY"},
+        codes=("tax_included_inconsistent", "total_mismatch"),
     ),
     Example(file="total_off.xml", about="A total that nothing explains", codes=("total_mismatch",)),
     Example(file="drifted.xml", about="An amount that is no number", codes=("schema_drift",)),

@@ -7,11 +7,11 @@ from xml.etree.ElementTree import Element
 
 from tillwire.connectors.poslog.people import code, plain
 from tillwire.connectors.poslog.settings import PoslogSettings
-from tillwire.connectors.poslog.tree import attribute, flag, number, text_at, text_of
+from tillwire.connectors.poslog.tree import attribute, flag, number, text_at, text_of, times
 from tillwire.model.money import ZERO
 from tillwire.model.transaction import Tax
 
-_HUNDRED = Decimal(100)
+_PER_CENT = Decimal("0.01")
 
 
 class TaxPart:
@@ -75,7 +75,7 @@ def read_tax(tax: Element, settings: PoslogSettings, pointer: str) -> TaxPart | 
     return TaxPart(
         _name(tax, percent, settings),
         amount,
-        None if percent is None else percent / _HUNDRED,
+        None if percent is None else times(percent, _PER_CENT, f"{pointer}/Tax/Percent"),
         taxable,
         plain(text_at(tax, "TaxJurisdictionID") or text_at(tax, "TaxAuthority")),
         within=within,
