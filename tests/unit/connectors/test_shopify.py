@@ -226,6 +226,8 @@ def test_a_refund_that_does_not_add_up_is_raised_by_the_rules() -> None:
 def test_refund_with_tax_in_its_amounts_is_told_by_the_money() -> None:
     refund = example("refund-partial.json")
     refund["transactions"][0]["amount"] = "10.80"
+    for tax in refund["refund_line_items"][0]["line_item"]["tax_lines"]:
+        del tax["rate"]
     back = only(records(refund))
     assert (back.tax_included, faults(back)) == (True, [])
 
@@ -262,12 +264,12 @@ def test_old_orders_tell_discount_and_tax_only_by_their_totals() -> None:
 
 def test_cash_rounding_is_a_difference_of_the_tender() -> None:
     order = example("order-pos.json")
-    order["total_cash_rounding_payment_adjustment_set"] = {"shop_money": {"amount": "0.02", "currency_code": "GBP"}}
+    order["total_cash_rounding_payment_adjustment_set"] = {"shop_money": {"amount": "0.01", "currency_code": "GBP"}}
     order["transactions"] = [
         {"id": 1, "kind": "sale", "status": "success", "gateway": "cash", "amount": "23.80", "currency": "GBP"}
     ]
     sale = only(records(order))
-    assert (sale.total, sale.rounding, sale.tenders[0].amount, faults(sale)) == (D("23.82"), D("0.02"), D("23.82"), [])
+    assert (sale.total, sale.rounding, sale.tenders[0].amount, faults(sale)) == (D("23.81"), D("0.01"), D("23.81"), [])
 
 
 def _foreign_refund(paid: str) -> Any:

@@ -31,7 +31,7 @@ ONE = Decimal(1)
 class Draft:
     """A line in the making: amounts can be moved until it is whole."""
 
-    __slots__ = ("amount", "description", "discounts", "kind", "price", "quantity", "sku", "taxes")
+    __slots__ = ("amount", "description", "discounts", "kind", "price", "quantity", "reference", "sku", "taxes")
 
     def __init__(self, sku: str, kind: LineKind, quantity: Decimal, price: Decimal, description: str = "") -> None:
         self.sku = sku
@@ -39,6 +39,7 @@ class Draft:
         self.quantity = quantity
         self.price = price
         self.description = description
+        self.reference: str | None = None
         self.discounts: list[Discount] = []
         self.taxes: list[Tax] = []
         self.amount = quantity * price
@@ -64,6 +65,7 @@ class Draft:
             discounts=tuple(self.discounts),
             taxes=tuple(self.taxes),
             description=self.description[:500] or None,
+            reference=self.reference,
             disposition=disposition,
             moves_stock=moves_stock,
         )
@@ -91,6 +93,12 @@ def kind_of(item: Node, at: str, tip: Decimal = ZERO) -> LineKind:
     if tip and nameless and text(item, "title", at).casefold() in {"tip", "tips"}:
         return LineKind.TIP
     return LineKind.ITEM
+
+
+def _gift_card(item: Node, kind: LineKind, at: str) -> str | None:
+    """The line item that sold a gift card: Shopify keeps the card's number to itself, and finds it by this."""
+    own = identifier_of(item, "id", at) if kind is LineKind.GIFT_CARD else None
+    return None if own is None else f"line_item:{own}"
 
 
 def quantity_of(node: Node, name: str, at: str) -> Decimal:
@@ -169,6 +177,7 @@ def item_draft(
     description = text(item, "name", at) or text(item, "title", at)
     code = "tip" if kind is LineKind.TIP else product_code(item, settings, at)
     draft = Draft(code, kind, taken, price, description)
+    draft.reference = _gift_card(item, kind, at)
     for discount in discounts_of(item, currency, at, applications, share):
         draft.take_off(discount)
     if not draft.discounts:
@@ -229,17 +238,17 @@ def spread_discount(drafts: Sequence[Draft], amount: Decimal, currency: str, pro
             draft.take_off(Discount(amount=part, promotion=promotion))
 
 
-def spread_tax(drafts: Sequence[Draft], code: str, rate: Decimal | None, amount: Decimal, currency: str) -> None:
-    """A tax that no line names, over lines by their amounts (largest remainder)."""
+def spread_tax(drafts: Sequence[Draft], code: str, amount: Decimal, currency: str) -> None:
+    """A tax that no line names, over lines by their amounts (largest remainder); its base is not told, so no rate."""
     if not amount or not drafts:
         return
     weights = [abs(draft.amount) for draft in drafts]
     if not sum(weights) or not is_representable(amount, currency):
-        drafts[0].taxes.append(Tax(code=code, amount=amount, rate=rate))
+        drafts[0].taxes.append(Tax(code=code, amount=amount))
         return
     for draft, part in zip(drafts, allocate(amount, weights, currency), strict=True):
         if part:
-            draft.taxes.append(Tax(code=code, amount=part, rate=rate))
+            draft.taxes.append(Tax(code=code, amount=part))
 
 
 def returned_draft(
@@ -266,6 +275,7 @@ def returned_draft(
     kind = kind_of(item, place)
     code = "tip" if kind is LineKind.TIP else product_code(item, settings, place)
     draft = Draft(code, kind, -quantity, price, text(item, "name", place) or text(item, "title", place))
+    draft.reference = _gift_card(item, kind, place)
     off = in_units(draft.amount + subtotal, currency)
     if quantity and off:
         draft.take_off(Discount(amount=off))

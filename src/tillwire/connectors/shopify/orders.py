@@ -45,7 +45,7 @@ from tillwire.connectors.shopify.money import (
 from tillwire.connectors.shopify.places import business_date, is_pos, order_text, pseudonym, store_and_register
 from tillwire.connectors.shopify.refunds import OrderContext, money_moved, read_refund, value_of
 from tillwire.connectors.shopify.settings import ShopifySettings
-from tillwire.connectors.shopify.tenders import EXCHANGE, gateways, payments, tenders_of
+from tillwire.connectors.shopify.tenders import EXCHANGE, gateways, payments, referenced, tenders_of
 from tillwire.model import event
 from tillwire.model.money import ZERO
 from tillwire.model.transaction import Kind, LineKind, Tender, Transaction
@@ -282,9 +282,9 @@ def _spread_order_tax(order: Node, drafts: list[Draft], currency: str, at: str) 
     sold = [draft for draft in drafts if draft.kind is LineKind.ITEM] or drafts
     if listed:
         for tax in listed:
-            spread_tax(sold, tax.code, tax.rate, tax.amount, currency)
+            spread_tax(sold, tax.code, tax.amount, currency)
     else:
-        spread_tax(sold, UNSPECIFIED, None, money_or_zero(order, "total_tax", currency, at), currency)
+        spread_tax(sold, UNSPECIFIED, money_or_zero(order, "total_tax", currency, at), currency)
 
 
 def _sum(drafts: list[Draft], included: bool) -> Decimal:
@@ -314,7 +314,7 @@ def _sale_event(order: Node, number_: int, sale: _Sale, settings: ShopifySetting
         rounding=rounding,
         tax_included=included,
         lines=tuple(draft.line(currency) for draft in sale.drafts),
-        tenders=tenders,
+        tenders=referenced(tenders, number_),
         ended_at=happened,
         customer=pseudonym(order, at),
         receipt=order_text(order, at),

@@ -27,7 +27,7 @@ from tillwire.connectors.shopify.lines import ONE, UNSPECIFIED, Draft, returned_
 from tillwire.connectors.shopify.money import currency_within, money_or_zero, shop_money
 from tillwire.connectors.shopify.places import business_date, store_at
 from tillwire.connectors.shopify.settings import ShopifySettings
-from tillwire.connectors.shopify.tenders import EXCHANGE, Payment, has_pending, payments, tenders_of
+from tillwire.connectors.shopify.tenders import EXCHANGE, Payment, has_pending, payments, referenced, tenders_of
 from tillwire.model import event
 from tillwire.model.money import ZERO, Money
 from tillwire.model.transaction import Discount, Disposition, Kind, Line, LineKind, Tax, Tender, Transaction
@@ -145,7 +145,7 @@ def _returned(
         total=in_units(total, currency),
         tax_included=included,
         lines=tuple(_line(draft, restocked, currency) for draft, restocked in drafts),
-        tenders=tuple(tenders),
+        tenders=referenced(tenders, order_id),
         ended_at=happened,
         order=str(order_id),
         channel="pos" if pos else "ecommerce",

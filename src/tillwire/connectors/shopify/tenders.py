@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from tillwire.connectors.shopify.fields import Node, code_of, currency_of, in_units, nodes, number, text
 from tillwire.connectors.shopify.money import money_or_zero, presentment_money
 from tillwire.model.money import ZERO, Money, allocate, is_representable
@@ -93,6 +95,14 @@ def tenders_of(paid: list[Payment], total: Decimal, presentment: Money | None, c
         Tender(type=name, amount=in_units(amount, currency), change=change)
         for (name, change), amount in sorted(summed.items())
         if amount
+    )
+
+
+def referenced(tenders: Iterable[Tender], order_id: int) -> tuple[Tender, ...]:
+    """Gift cards with the order that they paid: Shopify keeps their numbers to itself, and finds them by this."""
+    return tuple(
+        msgspec.structs.replace(one, reference=f"order:{order_id}") if one.type == "gift_card" else one
+        for one in tenders
     )
 
 
