@@ -32,8 +32,6 @@ class Reply(NamedTuple):
     """An answer with its JSON as it came."""
 
     body: bytes
-    pages: int
-    """As X-WP-TotalPages says; one if it does not."""
     total: int
     """As X-WP-Total says; -1 if it does not."""
     more: bool
@@ -57,10 +55,10 @@ class ShopClient:
             transport=transport,
         )
 
-    def get(self, path: str, page: int = 1, **parameters: Value) -> Reply:
+    def get(self, path: str, parameters: Mapping[str, Value], page: int = 1) -> Reply:
         """A resource or one page of a collection. Raises ``TransientError``, ``RateLimitedError``,
         ``AuthenticationError``, ``ConfigurationError``, ``RejectedError``."""
-        return self._tried("GET", path, {"page": page, **parameters} if page > 1 else parameters, None)
+        return self._tried("GET", path, {**parameters, "page": page} if page > 1 else parameters, None)
 
     def send(self, method: str, path: str, body: Mapping[str, object]) -> Reply:
         """A change whose repetition does no harm. Raises as ``get``."""
@@ -119,7 +117,7 @@ def _reply(raw: bytes, headers: httpx2.Headers, parameters: Mapping[str, Value])
     pages = _count(headers.get("x-wp-totalpages"), 1)
     page = parameters.get("page", 1)
     more = 'rel="next"' in headers.get("link", "") or (isinstance(page, int) and page < pages)
-    return Reply(raw, pages, _count(headers.get("x-wp-total"), -1), more, _date(headers.get("date")))
+    return Reply(raw, _count(headers.get("x-wp-total"), -1), more, _date(headers.get("date")))
 
 
 def _count(stated: str | None, otherwise: int) -> int:

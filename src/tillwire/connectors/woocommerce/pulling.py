@@ -54,7 +54,7 @@ def _collection(client: ShopClient, path: str, size: int) -> Iterator[bytes]:
     page, more = 1, True
     while more:
         try:
-            reply = client.get(path, page, per_page=size, orderby="id", order="asc")
+            reply = client.get(path, {"per_page": size, "orderby": "id", "order": "asc"}, page)
         except RejectedError:
             if page > 1:
                 raise
@@ -91,7 +91,7 @@ def _pass(
         offset = max(done - 1, 0)
         if offset:
             parameters["offset"] = offset
-        reply = client.get(what, **parameters)
+        reply = client.get(what, parameters)
         place.setdefault("started", reply.sent_at.strftime(_FORM))
         elements = [(_numbered(raw, what), raw) for raw in _elements(reply.body, what)]
         if done and not any(number == last for (number, _), _ in elements):

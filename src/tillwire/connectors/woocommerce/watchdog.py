@@ -50,7 +50,7 @@ def _webhooks(client: ShopClient) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     page, more = 1, True
     while more:
-        reply = client.get("webhooks", page, per_page=100)
+        reply = client.get("webhooks", {"per_page": 100}, page)
         elements = members(reply.body, "webhooks")
         if not isinstance(elements, list):
             raise TransientError("webhooks: the shop answered with no list")
