@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from unit.connectors.poslog_parts import cash, faults, figures, read, record, records, retail, sale, transaction
 
 from tillwire.connectors.inbound import Claim
 from tillwire.model.till import DayOpened, TillClosed, TillOpened
 from tillwire.model.transaction import Disposition, Kind, LineKind
-from unit.connectors.poslog_parts import cash, faults, figures, read, record, records, retail, sale, transaction
 
 LINK = (
     "<TransactionLink><RetailStoreID>7</RetailStoreID><WorkstationID>2</WorkstationID>"

@@ -10,11 +10,11 @@ from io import BytesIO, RawIOBase
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unit.connectors.poslog_parts import cash, records, retail, sale, transaction
 
 from tillwire.connectors.inbound import MalformedError, Source, body_source
 from tillwire.connectors.poslog import SPEC, PoslogConnector, PoslogSettings
 from tillwire.connectors.registry import examples_folder
-from unit.connectors.poslog_parts import cash, records, retail, sale, transaction
 
 SALE = transaction(retail(sale(), cash("10.00"), total="10.00"))
 EXAMPLES = {one.file: (one, (examples_folder(SPEC) / one.file).read_bytes()) for one in SPEC.examples}
