@@ -315,6 +315,47 @@ def test_what_another_process_works_on_is_left_alone(database_url: str, inbox: P
         assert keys(one) == 5
 
 
+def test_the_same_content_at_the_same_time_waits_for_the_first(
+    database_url: str, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now)
+    with psycopg.connect(database_url, autocommit=True) as one, psycopg.connect(database_url, autocommit=True) as other:
+        second = folder_on(other, inbox)
+        looked: list[int] = []
+
+        class Looking:
+            def read(self, source: Source) -> Iterator[Record]:
+                for record in connector().read(source):
+                    looked.append(second.work_once())
+                    yield record
+
+        (inbox / "a.csv").write_bytes(content(5))
+        (inbox / "b.csv").write_bytes(content(5))
+        assert folder_on(one, inbox, connector=Looking()).work_once() == 1
+        assert looked == [0] * 10
+        assert len(names(inbox / "working")) == 1
+        assert work(second) == 0
+        now += 11
+        assert work(second) == 1
+        states = {row.name: row.state for row in listed(one)}
+        assert sorted(states.values()) == ["done", "duplicate"]
+        assert keys(one) == queued(one) == 5
+
+
+def test_the_content_of_a_file_that_is_gone_passes_to_the_next(database_url: str, inbox: Path) -> None:
+    (inbox / "day.csv").write_bytes(content(30))
+    assert run_until_killed(database_url, inbox, "drop.after_batch:2") == -9
+    for path in (inbox / "working").iterdir():
+        path.unlink()
+    (inbox / "again.csv").write_bytes(content(30))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        assert work(folder_on(connection, inbox)) == 1
+        found = report(inbox / "done" / "again.csv.report.json")
+        assert (found["records"], found["accepted"], found["duplicate"]) == (30, 30, 0)
+        assert keys(connection) == queued(connection) == 30
+
+
 def test_a_file_that_vanishes_is_no_error(connection: psycopg.Connection, inbox: Path) -> None:
     class Vanishing:
         def read(self, source: Source) -> Iterator[Record]:
