@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import psycopg
@@ -80,11 +81,18 @@ def inbound_connectors(settings: Settings) -> dict[str, Any]:
     Raises ``ConfigurationError`` that names the connection and the setting.
     """
     found: dict[str, Any] = {}
+    inboxes: dict[Path, str] = {}
     for connection in settings.connections:
         if connection.enabled:
             spec = registry.spec_of(connection.connector)
             if spec.roles == ("erp",):
                 raise ConfigurationError(f"connections.{connection.name}: {spec.name} is an ERP: it belongs in [erp]")
+            if connection.inbox:
+                if "file" not in spec.roles:
+                    raise ConfigurationError(f"connections.{connection.name}.inbox: {spec.name} reads no files")
+                other = inboxes.setdefault(Path(connection.inbox).resolve(), connection.name)
+                if other != connection.name:
+                    raise ConfigurationError(f"connections.{connection.name}.inbox: it is also that of {other}")
             found[connection.name] = spec.configure(connection.settings, of=f"connections.{connection.name}")
     return found
 

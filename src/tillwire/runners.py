@@ -199,9 +199,14 @@ def _watch_for_ever(settings: Settings, stop: Stop, one: Connection, connector: 
                     stopping=lambda: bool(stop),
                 )
                 return folder.work_once()
-            except OSError as error:  # the share is away, the disk is full: nothing is lost, it is tried again
+            except psycopg.OperationalError:
+                raise  # the database is away: connect again
+            except (
+                OSError,
+                psycopg.Error,
+            ) as error:  # the share is away, the disk full: nothing is lost
                 _log.warning("inbox_failed", connection=one.name, inbox=one.inbox, error=str(error))
-                foreign.note_error(connection, one.name, f"inbox {one.inbox}: {error}")
+                foreign.note_error(connection, one.name, f"inbox {one.inbox}: {str(error).strip()}")
                 stop.wait(PULL_AGAIN_S)
                 return 0
 

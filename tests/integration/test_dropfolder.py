@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from driving import rows, scalar
+from driving import rows, scalar, settings_for, until
 
-from tillwire import clock
+from tillwire import clock, config, runners
 from tillwire.config import Drop
 from tillwire.connectors.flatfile import SPEC
 from tillwire.connectors.inbound import InboundConnector, Record, Source
@@ -314,6 +315,47 @@ def test_what_another_process_works_on_is_left_alone(database_url: str, inbox: P
         assert keys(one) == 5
 
 
+def test_the_same_content_at_the_same_time_waits_for_the_first(
+    database_url: str, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now)
+    with psycopg.connect(database_url, autocommit=True) as one, psycopg.connect(database_url, autocommit=True) as other:
+        second = folder_on(other, inbox)
+        looked: list[int] = []
+
+        class Looking:
+            def read(self, source: Source) -> Iterator[Record]:
+                for record in connector().read(source):
+                    looked.append(second.work_once())
+                    yield record
+
+        (inbox / "a.csv").write_bytes(content(5))
+        (inbox / "b.csv").write_bytes(content(5))
+        assert folder_on(one, inbox, connector=Looking()).work_once() == 1
+        assert looked == [0] * 10
+        assert len(names(inbox / "working")) == 1
+        assert work(second) == 0
+        now += 11
+        assert work(second) == 1
+        states = {row.name: row.state for row in listed(one)}
+        assert sorted(states.values()) == ["done", "duplicate"]
+        assert keys(one) == queued(one) == 5
+
+
+def test_the_content_of_a_file_that_is_gone_passes_to_the_next(database_url: str, inbox: Path) -> None:
+    (inbox / "day.csv").write_bytes(content(30))
+    assert run_until_killed(database_url, inbox, "drop.after_batch:2") == -9
+    for path in (inbox / "working").iterdir():
+        path.unlink()
+    (inbox / "again.csv").write_bytes(content(30))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        assert work(folder_on(connection, inbox)) == 1
+        found = report(inbox / "done" / "again.csv.report.json")
+        assert (found["records"], found["accepted"], found["duplicate"]) == (30, 30, 0)
+        assert keys(connection) == queued(connection) == 30
+
+
 def test_a_file_that_vanishes_is_no_error(connection: psycopg.Connection, inbox: Path) -> None:
     class Vanishing:
         def read(self, source: Source) -> Iterator[Record]:
@@ -463,3 +505,71 @@ def test_200_mb_of_garbage_fail_in_bounded_memory(tmp_path: Path, kind: str) -> 
     said, peak_kb = done.stdout.splitlines()
     assert said.startswith("line"), said
     assert int(peak_kb) < 200_000
+
+
+def test_the_process_watches_the_inboxes_of_its_connections(database_url: str, inbox: Path) -> None:
+    one = config.Connection(
+        name=NAME, connector="flatfile", settings=MAPPING, inbox=str(inbox), drop=Drop(quiet_s=0.05)
+    )
+    settings = settings_for(database_url, connections=(one,))
+    stop = runners.Stop()
+    process = threading.Thread(target=runners.connect_systems, args=(settings, stop))
+    process.start()
+    try:
+        for number in range(3):
+            (inbox / f"{number}.csv").write_bytes(content(5, first=1 + number * 5))
+            until(lambda number=number: (inbox / "done" / f"{number}.csv").exists())
+    finally:
+        stop.set()
+        process.join(30)
+    assert not process.is_alive()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        assert keys(connection) == 15
+
+
+def test_an_inbox_that_cannot_be_read_is_noted_and_tried_again(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "PULL_AGAIN_S", 0.05)
+    blocked = tmp_path / "share"
+    blocked.write_text("no folder")
+    one = config.Connection(name=NAME, connector="flatfile", settings=MAPPING, inbox=str(blocked), drop=AT_ONCE)
+    stop = runners.Stop()
+    process = threading.Thread(
+        target=runners.connect_systems, args=(settings_for(database_url, connections=(one,)), stop)
+    )
+    process.start()
+    try:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            until(lambda: rows(connection, "SELECT 1 FROM connection_state WHERE last_error LIKE 'inbox %'"))
+            blocked.unlink()
+            blocked.mkdir()
+            (blocked / "day.csv").write_bytes(content(2))
+            until(lambda: keys(connection) == 2)
+    finally:
+        stop.set()
+        process.join(30)
+
+
+def test_files_are_listed_with_their_reports(
+    database_url: str, inbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tillwire.cli.inbox import inbox_list, inbox_show
+
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        (inbox / "day.csv").write_bytes(content(4, bad=2))
+        (inbox / "none.csv").write_bytes(b"")
+        work(folder_on(connection, inbox))
+    monkeypatch.setenv("TILLWIRE_DATABASE_URL", database_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    inbox_list(data=inbox)
+    said = capsys.readouterr().out
+    assert "day.csv" in said
+    assert "the file is empty" in said
+    inbox_list(data=inbox, state="done")
+    assert "none.csv" not in capsys.readouterr().out
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        ids = {row.name: row.file_id for row in listed(connection)}
+    assert inbox_show(ids["day.csv"], data=inbox) == 0
+    assert json.loads(capsys.readouterr().out)["failed"] == 1
+    assert inbox_show(0, data=inbox) == 1

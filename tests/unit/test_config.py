@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tillwire import bootstrap, config
 from tillwire.config import Settings, is_loopback, load
 from tillwire.errors import ConfigurationError
 
@@ -109,3 +110,17 @@ def test_keys_are_never_off_where_others_can_reach(tmp_path: Path, host: str, mo
 def test_keys_may_be_off_on_the_loopback(tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load(None, {"TILLWIRE_HTTP_HOST": host, "TILLWIRE_HTTP_API_KEYS": "off"}).http.api_keys == "off"
+
+
+def test_an_inbox_needs_a_connector_that_reads_files_and_belongs_to_one_connection(tmp_path: Path) -> None:
+    mapping = {
+        "events": [{"type": "master.tender", "fields": {n: {"column": n} for n in ("type", "name", "revision")}}]
+    }
+
+    def connection(name: str, inbox: str) -> config.Connection:
+        return config.Connection(name=name, connector="flatfile", settings=mapping, inbox=inbox)
+
+    one, other = connection("one", str(tmp_path)), connection("other", f"{tmp_path}/x/..")
+    assert list(bootstrap.inbound_connectors(config.Settings(connections=(one,)))) == ["one"]
+    with pytest.raises(ConfigurationError, match=r"connections.other.inbox: it is also that of one"):
+        bootstrap.inbound_connectors(config.Settings(connections=(one, other)))

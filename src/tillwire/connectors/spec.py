@@ -56,7 +56,10 @@ class Spec(Struct, frozen=True, kw_only=True):
             settings = msgspec.convert(dict(given), self.settings, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"{of}: {error}") from error
-        return self.make(settings)
+        try:
+            return self.make(settings)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{of}: {error}") from error
 
 
 def secrets_of(settings: type[Struct]) -> frozenset[str]:

@@ -26,6 +26,7 @@ from tillwire.faultpoints import passing
 from tillwire.intake.inbox import Claimed, Inbox, shown
 from tillwire.intake.recording import Counts, record_batch
 from tillwire.intake.tally import FileTally
+from tillwire.model.event import MASTER_TYPES
 
 _sql = sql.load("tillwire.intake", "dropfolder.sql")
 _intake_sql = sql.load("tillwire.intake", "intake.sql")
@@ -36,6 +37,8 @@ LANE = 0x7111_0006
 _MOST_BATCH_BYTES = 8 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _BACKLOG_WAIT_S = 0.5
+_SAME_CONTENT_WAIT_S = 10.0
+"""How long a file waits before it is looked at again, while another of the same content is worked on."""
 
 
 class Stopped(Exception):
@@ -88,12 +91,13 @@ class DropFolder:
         self._backlog_limit = backlog_limit
         self._wait = wait
         self._stopping = stopping
+        self._look_again: dict[str, float] = {}
 
     def work_once(self) -> int:
         """Take over what a dead process left, or take one complete file; returns how many files came to an end."""
         try:
             for claimed in self._inbox.claimed():
-                if self._locked(claimed.claim):
+                if self._look_again.get(claimed.claim, 0.0) <= clock.monotonic_s() and self._locked(claimed.claim):
                     try:
                         if os.path.lexists(claimed.path) and self._work(claimed):
                             return 1
@@ -143,7 +147,9 @@ class DropFolder:
                 return self._end_unread(claimed, None, was[0], unfit)
             file = self._begin(claimed, stream, was, digest)
             if file is None:
+                self._look_again[claimed.claim] = clock.monotonic_s() + _SAME_CONTENT_WAIT_S
                 return False
+            self._look_again.pop(claimed.claim, None)
             if file.state == "duplicate":
                 return True
             try:
@@ -254,7 +260,7 @@ class DropFolder:
 
     def _store(self, file: _File, batch: list[Record]) -> None:
         """One batch and the position behind it, in one transaction."""
-        self._await_workers()
+        self._await_workers(batch)
         _unchanged(file.stream, file.was)
         keys = {"file_id": file.file_id, "claim": file.claimed.claim}
         after = file.next_record + len(batch)
@@ -291,13 +297,16 @@ class DropFolder:
             spoilt = Record(place=records[0].place, raw=records[0].raw, troubles=(trouble,))
             return self._store_some(file, [spoilt])
 
-    def _await_workers(self) -> None:
-        """Wait while more events wait for workers than the hub's limit."""
+    def _await_workers(self, batch: list[Record]) -> None:
+        """Wait while more events wait for workers than the hub's limit: sales do not wait for the catalogue's lane."""
+        master = any(event.type in MASTER_TYPES for record in batch for event in record.events)
+        most = self._backlog_limit
         while True:
             if self._stopping():
                 raise Stopped
-            row = self._connection.execute(_intake_sql.backlog, (self._backlog_limit + 1,)).fetchone()
-            if row is None or int(row[0]) <= self._backlog_limit:
+            row = self._connection.execute(_intake_sql.backlog, {"most": most + 1}).fetchone()
+            assert row is not None
+            if row[0] <= most and (row[1] <= most or not master):
                 return
             self._wait(_BACKLOG_WAIT_S)
 

@@ -106,13 +106,21 @@ def _configuration() -> str:
 
 
 def _connections() -> str:
-    texts = field_texts(config.Connection)
-    text = f"\n## [[connections]]\n\n{inspect.getdoc(config.Connection)}\n\n"
-    text += "| name | default | meaning |\n| --- | --- | --- |\n"
-    for field in msgspec.structs.fields(config.Connection):
-        default = "required" if field.required else f"`{default_text(field)}`"
-        text += f"| `{field.name}` | {default} | {texts.get(field.name, '')} |\n"
+    text = ""
+    for title, struct in (("[[connections]]", config.Connection), ("[connections.drop]", config.Drop)):
+        texts = field_texts(struct)
+        text += f"\n## {title}\n\n{inspect.getdoc(struct)}\n\n| name | default | meaning |\n| --- | --- | --- |\n"
+        for field in msgspec.structs.fields(struct):
+            default = "required" if field.required else f"`{_plain_default(field)}`"
+            text += f"| `{field.name}` | {default} | {texts.get(field.name, '')} |\n"
     return text + "\nSettings of connectors, of `[erp]` too: [connectors.md](connectors.md).\n"
+
+
+def _plain_default(field: Any) -> str:
+    value = field.default
+    if isinstance(value, msgspec.Struct):
+        return "see below"
+    return " ".join(value) if isinstance(value, tuple) else default_text(field)
 
 
 _JUDGED = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -671,6 +673,16 @@ def test_a_kind_of_row_that_nothing_uses_is_refused() -> None:
     settings["rows"]["P"] = {"columns": ["k"]}
     with pytest.raises(ConfigurationError, match=r"rows.P: no event uses it"):
         SPEC.configure(settings, of="test")
+
+
+def test_the_worked_mapping_of_the_guide_is_that_of_the_example() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "connectors" / "flatfile.md").read_text("utf-8")
+    whole = next(part for part in guide.split("```") if part.startswith("toml\n[[connections]]"))
+    (connection,) = tomllib.loads(whole.removeprefix("toml"))["connections"]
+    (example,) = (one for one in SPEC.examples if one.file == "franchise.csv")
+    assert connection["settings"] == example.settings
+    shown = next(part for part in guide.split("```") if part.startswith("csv\n")).removeprefix("csv\n")
+    assert len(read(shown, connection["settings"])) == 2
 
 
 def test_the_types_of_the_tests() -> None:
