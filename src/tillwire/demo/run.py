@@ -257,7 +257,7 @@ class _Demo:
             closes = others.shops.enter(simulation.books)
             for at in range(0, len(closes), _MOST_CLOSES):
                 await sender.batch([event_bytes(close, source=HEAD_OFFICE) for close in closes[at : at + _MOST_CLOSES]])
-            phase.result = f"{expected:,} orders and refunds, {others.shops.lost():,} webhooks lost and made up for"
+            phase.result = f"{expected:,} orders and refunds, {sum(shop.lost() for shop in others.shops.all):,} webhooks lost and made up for"
 
     async def _send_master_data(self, simulation: Simulation, watch: Watch, events: list[bytes]) -> None:
         with self._screen.phase("master data") as phase:

@@ -186,8 +186,9 @@ _HEADER = (
     Code(
         "tax_included_inconsistent",
         "a line says tax is in its price where the transaction says it is not, or the other way round",
-        "revenue is the amount with or without tax: mixed up, it is wrong by the whole tax",
+        "a till that mixes both on one receipt may be right, and more often mixed them up",
         FINANCE,
+        WARNING,
     ),
     Code(
         "rounding_invalid",

@@ -19,7 +19,7 @@ from tillwire.intake.rules.lines import Goods
 from tillwire.intake.rules.payments import GIFT_CARD
 from tillwire.intake.rules.place import closed_period, date_is_sound
 from tillwire.intake.rules.policy import Policy, Severities
-from tillwire.intake.rules.registry import Fault, Given, Judge, Scope, StoreMessage, Sums, given
+from tillwire.intake.rules.registry import Fault, Given, Judge, Scope, StoreMessage, Sums, given, outside_of
 from tillwire.masterdata.snapshot import Snapshot
 from tillwire.model.money import ZERO
 from tillwire.model.stock import Fulfilment, StockLevel, StockMovement
@@ -226,6 +226,7 @@ class _Audit:
         net = tax = discounted = ZERO
         in_force = 0
         precise = True
+        mixed = False
         for i, line in enumerate(tx.lines):
             kind = line.kind
             plain = True
@@ -298,6 +299,7 @@ class _Audit:
             said = line.tax_included
             if said is not None and said is not included:
                 plain = False
+                mixed = True
             if groups and line.tax_group is not None:
                 plain = False
             if line.discount is not None and line.discount != sum([d.amount for d in line.discounts], ZERO):
@@ -306,7 +308,8 @@ class _Audit:
                 plain = precise = False
             if not plain:
                 self._line(faults, f"/data/lines/{i}", line, tx, by)
-        total = net if included else net + tax
+        outside = outside_of(tx) if mixed else ZERO if included else tax
+        total = net + outside
         rounding = tx.rounding
         if rounding:
             total += rounding
@@ -321,7 +324,7 @@ class _Audit:
             or (tx.item_count is not None and tx.item_count not in item_counts(tx))
         ):
             precise = False
-            self._header(faults, "/data", tx, Sums(net, tax, discounted, in_force), by)
+            self._header(faults, "/data", tx, Sums(net, tax, discounted, in_force, outside), by)
         self._tenders(tx, total + tax + discounted if precise else None, by, faults)
         return tuple(classes), () if factors is None else tuple(factors), notes
 

@@ -40,7 +40,7 @@ def not_empty(tx: Transaction, sums: Sums, given: Given) -> Iterator[Finding]:
 @rule("total_mismatch", Scope.HEADER)
 def total(tx: Transaction, sums: Sums, given: Given) -> Iterator[Finding]:
     """Lines (charges are lines), tax that is not in the prices, and rounding add up to the total."""
-    computed = sums.net + tx.rounding + (ZERO if tx.tax_included else sums.tax)
+    computed = sums.net + tx.rounding + sums.outside
     if not within(computed - tx.total, given.tolerances["total_mismatch"]):
         yield f"total {tx.total}, but lines, tax and rounding add up to {computed} {tx.currency}", "/total"
 

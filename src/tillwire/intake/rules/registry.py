@@ -66,6 +66,8 @@ class Sums(msgspec.Struct, frozen=True, gc=False):
     discount: Decimal
     lines: int
     """Lines in force."""
+    outside: Decimal
+    """The tax that is not in the prices: it comes on top of ``net``."""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -159,4 +161,16 @@ def sums_of(tx: Transaction) -> Sums:
         sum((tax.amount for line in lines for tax in line.taxes), ZERO),
         sum((discount.amount for line in lines for discount in line.discounts), ZERO),
         len(lines),
+        outside_of(tx),
     )
+
+
+def outside_of(tx: Transaction) -> Decimal:
+    """The tax that comes on top of the lines in force: a line says so itself, or is as the transaction."""
+    found = ZERO
+    for line in tx.lines:
+        included = tx.tax_included if line.tax_included is None else line.tax_included
+        if not included and not line.voided:
+            for tax in line.taxes:
+                found += tax.amount
+    return found
