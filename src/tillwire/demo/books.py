@@ -41,6 +41,10 @@ class Books:
     """Those that were sent with a fault in them."""
     faulty_keys: dict[str, str] = field(default_factory=dict)
     """Key of a faulty transaction -> the kind of its fault."""
+    spoilt: dict[str, Transaction] = field(default_factory=dict)
+    """Faulty transactions as they were sent, by key."""
+    mended_keys: set[str] = field(default_factory=set)
+    """Those whose cause was mended since: they are recorded as they were sent."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Transactions of every kind, faulty ones left out."""
     stock: defaultdict[tuple[str, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
@@ -48,6 +52,8 @@ class Books:
     notes: Counter[str] = field(default_factory=Counter)
     """Lines with a peculiarity that the rules let through on purpose."""
     store_days: set[tuple[str, date]] = field(default_factory=set)
+    closed_later: set[tuple[str, date]] = field(default_factory=set)
+    """Days of online shops, which head office closes when all are over."""
     over_short: Decimal = ZERO
 
     def enter(self, tx: Transaction, fault: str | None) -> None:
@@ -62,6 +68,14 @@ class Books:
         self.kinds[tx.kind.value] += 1
         if selling:
             self._lines(tx)
+
+    def mend(self, sent: Transaction) -> None:
+        """A transaction that was sent with a fault is recorded after all, as it was sent."""
+        self.mended_keys.add(sent.key)
+        self.faulty.count -= 1
+        self.faulty.amount -= sent.total
+        self.kinds[sent.kind.value] += 1
+        self._lines(sent)
 
     def _lines(self, tx: Transaction) -> None:
         for line in tx.lines:

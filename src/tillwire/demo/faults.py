@@ -21,6 +21,9 @@ UNKNOWN_PRODUCT = "unknown_product"
 LOST_LINE = "total_mismatch"
 """Named as the exceptions they become."""
 
+NEW = "NEW-"
+"""Begins the number of a product that the stores sell before head office has told of it."""
+
 _SHARE = {UNKNOWN_PRODUCT: 0.003, LOST_LINE: 0.002}
 _CONFLICTS = 0.003
 _OFFLINE_STORES = 0.04
@@ -95,7 +98,7 @@ def spoil(tx: Transaction, kind: str) -> Transaction:
     """The transaction with the fault in it, as it is sent; header and tenders stay as the register has them."""
     if kind == UNKNOWN_PRODUCT:
         first, *rest = tx.lines
-        lines = (msgspec.structs.replace(first, sku=f"NEW-{first.sku}"), *rest)
+        lines = (msgspec.structs.replace(first, sku=f"{NEW}{first.sku}"), *rest)
     else:
         dearest = max(range(len(tx.lines)), key=lambda i: tx.lines[i].amount)
         lines = tx.lines[:dearest] + tx.lines[dearest + 1 :]

@@ -12,6 +12,7 @@ from tillwire.connectors.erp import ErpConnector
 from tillwire.demo.books import Books
 from tillwire.demo.erp import DemoErp, ErpBooks
 from tillwire.demo.faults import LOST_LINE, UNKNOWN_PRODUCT
+from tillwire.demo.others import Others
 from tillwire.demo.simulation import Traffic
 from tillwire.errors import TillwireError
 from tillwire.intake.rules import NOTES
@@ -67,11 +68,14 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 class Witness:
     """Holds the simulation's knowledge against hub and ERP. ``connection`` is on the hub's database, in autocommit."""
 
-    def __init__(self, connection: psycopg.Connection, books: Books, traffic: Traffic, erp: DemoErp) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, books: Books, traffic: Traffic, erp: DemoErp, others: Others
+    ) -> None:
         self._connection = connection
         self._books = books
         self._traffic = traffic
         self._erp = erp
+        self._others = others
         self._checks: list[Check] = []
 
     def prove(self, connector: ErpConnector) -> Proof:
@@ -228,6 +232,7 @@ class Witness:
         again = self._traffic.resends.total()
         return [
             FaultCount("resent_batch", again, self._traffic.harmless_resends.total(), "duplicates, no effect"),
+            self._days_twice(),
             self._conflicts(),
             FaultCount("late_store_day", len(self._traffic.late), self._late(), "accepted after others had closed"),
             self._in_exceptions(UNKNOWN_PRODUCT),
@@ -238,14 +243,23 @@ class Witness:
             ),
         ]
 
+    def _days_twice(self) -> FaultCount:
+        """POSLogs posted twice, by the answers, and files dropped twice, by the hub's own account of them."""
+        posted, harmless = self._others.sent_twice()
+        (files,) = self._one("SELECT count(*) FROM foreign_file WHERE state = 'duplicate'")
+        injected = posted + self._others.dropped_twice()
+        return FaultCount("resent_file", injected, harmless + files, "same content, no effect")
+
     def _open_keys(self, code: str) -> set[str]:
         rows = self._connection.execute("SELECT key FROM exception WHERE state = 'open' AND code = %s", (code,))
         return {key for (key,) in rows}
 
     def _in_exceptions(self, kind: str) -> FaultCount:
         injected = {key for key, fault in self._books.faulty_keys.items() if fault == kind}
-        found = self._open_keys(kind)
-        return FaultCount(kind, len(injected), len(injected & found), "open exceptions, raw bytes kept")
+        mended = injected & self._books.mended_keys
+        found = self._open_keys(kind) | mended
+        where = "open exceptions, raw bytes kept" + (f"; {len(mended)} mended by one record" if mended else "")
+        return FaultCount(kind, len(injected), len(injected & found), where)
 
     def _conflicts(self) -> FaultCount:
         sent = self._traffic.conflicts
@@ -262,7 +276,9 @@ class Witness:
         received: dict[str, Any] = dict(rows)
         late = set(self._traffic.late)
         closed: dict[Any, Any] = {}
-        for store, day in self._books.store_days - late:
+        for store, day in self._books.store_days - late - self._books.closed_later:
+            if store in self._others.voices:  # read a moment after they were taken in
+                continue
             moment = received.get(f"{store}/{day}/day-close")
             if moment is not None:
                 closed[day] = max(moment, closed.get(day, moment))

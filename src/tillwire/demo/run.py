@@ -21,6 +21,7 @@ from tillwire.config import Connection, Http, Posting, Rules, Settings
 from tillwire.connectors.tryton.server import erp_programs
 from tillwire.demo.erp import ACCOUNT_RULES, CACHE, SUSPENSE, DemoErp
 from tillwire.demo.faults import choose, erp_plan
+from tillwire.demo.mending import Mended, mend_dearest
 from tillwire.demo.others import Others
 from tillwire.demo.proof import Proof, Witness
 from tillwire.demo.report import write_report
@@ -33,6 +34,7 @@ from tillwire.demo.wire import HEAD_OFFICE, event_bytes
 from tillwire.engines.supervisor import ChildEvent
 from tillwire.errors import ConfigurationError
 from tillwire.hub import Hub
+from tillwire.model.master import ProductRecord
 
 _POLL_S = 0.05
 _MOST_CLOSES = 500
@@ -183,12 +185,12 @@ class _Demo:
                 hub = self._start_hub(started, erp, others)
                 watch = started.enter_context(Watch(hub.settings.database_url, self._signals.check))
                 simulation = asyncio.run(self._send_all(hub, watch, plan, others))
-                self._finish(watch, simulation)
-                proof = self._prove(hub, erp, simulation)
+                mended = self._finish(hub, watch, simulation, plan)
+                proof = self._prove(hub, erp, simulation, others)
             seconds = clock.monotonic_s() - self._began_s
             if self._options.report is not None:
                 write_report(self._options.report, proof, seconds)
-            show_proof(self._console, proof, seconds)
+            show_proof(self._console, proof, mended, seconds)
             if self._options.stay:
                 self._stay(hub, erp, simulation)
             self._stopping = True
@@ -253,11 +255,12 @@ class _Demo:
         """Once the hub has every order, those of lost webhooks too, head office closes the shops' days."""
         with self._screen.phase("online shops") as phase:
             expected = others.shops.sales()
+            lost = sum(shop.lost() for shop in others.shops.all)
             await asyncio.to_thread(watch.until, lambda now: now.online >= expected, "fetching what webhooks lost")
             closes = others.shops.enter(simulation.books)
             for at in range(0, len(closes), _MOST_CLOSES):
                 await sender.batch([event_bytes(close, source=HEAD_OFFICE) for close in closes[at : at + _MOST_CLOSES]])
-            phase.result = f"{expected:,} orders and refunds, {sum(shop.lost() for shop in others.shops.all):,} webhooks lost and made up for"
+            phase.result = f"{expected:,} orders and refunds, {lost:,} webhooks lost and made up for"
 
     async def _send_master_data(self, simulation: Simulation, watch: Watch, events: list[bytes]) -> None:
         with self._screen.phase("master data") as phase:
@@ -279,7 +282,7 @@ class _Demo:
             traffic = simulation.traffic
             phase.result = f"{traffic.events:,} events, {traffic.sent_again:,} of them again; {others.words()}"
 
-    def _finish(self, watch: Watch, simulation: Simulation) -> None:
+    def _finish(self, hub: Hub, watch: Watch, simulation: Simulation, plan: _Plan) -> Mended:
         screen, expected = self._screen, simulation.traffic.events
         with screen.phase("recording") as phase, screen.bar("events recorded", expected) as bar:
             watch.tell(lambda now: bar.move(now.recorded + now.exceptions))
@@ -287,6 +290,7 @@ class _Demo:
                 lambda now: not now.queued and not now.unread and now.recorded + now.exceptions >= expected, "recording"
             )
             phase.result = f"{now.recorded:,} events in the event store, {now.exceptions:,} in exceptions"
+        mended = self._mend(hub, watch, simulation, plan)
         with screen.phase("posting") as phase, screen.bar("journals posted", now.journals) as bar:
             watch.tell(lambda now: bar.move(now.posted, now.journals + now.due))
             now = watch.until(lambda now: not now.due and now.posted == now.journals, "posting")
@@ -295,13 +299,37 @@ class _Demo:
             everything = now.recorded + now.masters
             now = watch.until(lambda now: now.relayed >= everything, "publishing")
             phase.result = f"{now.relayed:,} events on the backbone"
+        return mended
 
-    def _prove(self, hub: Hub, erp: DemoErp, simulation: Simulation) -> Proof:
+    def _mend(self, hub: Hub, watch: Watch, simulation: Simulation, plan: _Plan) -> Mended:
+        """One root cause is mended as a person would: by the record that was missing. What waited for it follows."""
+        records = {record.sku: record for record in plan.retailer.product_records()}
+
+        def send(record: ProductRecord) -> None:
+            async def hand_over() -> None:
+                async with Sender(hub.url) as sender:
+                    await sender.batch([event_bytes(record, source=HEAD_OFFICE)])
+
+            asyncio.run(hand_over())
+
+        with self._screen.phase("mending a cause") as phase:
+            with psycopg.connect(hub.settings.database_url, autocommit=True) as connection:
+                mended = mend_dearest(
+                    connection,
+                    simulation.books,
+                    records.__getitem__,
+                    send,
+                    lambda done: watch.wait_for(done, "mending a cause"),
+                )
+            phase.result = f"{mended.record} recorded: {mended.transactions} transactions, {mended.amount:,.2f} USD"
+        return mended
+
+    def _prove(self, hub: Hub, erp: DemoErp, simulation: Simulation, others: Others) -> Proof:
         with self._screen.phase("reading back") as phase, ExitStack() as opened:
             connection = opened.enter_context(psycopg.connect(hub.settings.database_url, autocommit=True))
             connector = bootstrap.erp_connector(hub.settings)
             opened.callback(connector.close)
-            proof = Witness(connection, simulation.books, simulation.traffic, erp).prove(connector)
+            proof = Witness(connection, simulation.books, simulation.traffic, erp, others).prove(connector)
             phase.result = f"{proof.acknowledged.count:,} transactions acknowledged by Tryton's own books"
         return proof
 

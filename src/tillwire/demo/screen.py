@@ -28,6 +28,7 @@ from rich.text import Text
 
 from tillwire import clock
 from tillwire.demo.erp import DemoErp
+from tillwire.demo.mending import Mended
 from tillwire.demo.proof import Proof
 from tillwire.demo.simulation import Simulation
 from tillwire.hub import Hub
@@ -134,12 +135,13 @@ class Screen:
         self._bars.stop()
 
 
-def show_proof(console: Console, proof: Proof, seconds: float) -> None:
+def show_proof(console: Console, proof: Proof, mended: Mended, seconds: float) -> None:
     """The tables at the end, and the verdict."""
     console.print()
     console.print(_amounts(proof))
     console.print(_checks(proof))
     console.print(_faults(proof))
+    console.print(_ranking(mended))
     verdict = "[bold green]proven[/]" if proof.ok else "[bold red]NOT PROVEN[/]"
     console.print(Panel.fit(f"{verdict} in {seconds:.0f} s", border_style="green" if proof.ok else "red"))
 
@@ -185,6 +187,30 @@ def _faults(proof: Proof) -> Table:
     for fault in proof.faults:
         mark = _YES if fault.holds else _NO
         table.add_row(mark, fault.kind.replace("_", " "), f"{fault.injected:,}", f"{fault.found:,}", fault.where)
+    return table
+
+
+_MOST_CAUSES = 8
+
+
+def _ranking(mended: Mended) -> Table:
+    title = "Exceptions, most money at risk first"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column("root cause", no_wrap=True)
+    table.add_column("owner", no_wrap=True)
+    table.add_column("sales", justify="right")
+    table.add_column("USD at risk", justify="right")
+    table.add_column("", style="dim")
+    shown = mended.ranking[:_MOST_CAUSES]
+    shown += [one for one in mended.ranking[_MOST_CAUSES:] if one.mended]
+    for one in shown:
+        mark = _YES if one.mended else " "
+        remark = "mended" if one.mended else ""
+        table.add_row(mark, escape(one.cause), one.owner, f"{one.exceptions:,}", f"{one.at_risk:,.2f}", remark)
+    others = len(mended.ranking) - len(shown)
+    if others > 0:
+        table.add_row("", f"{others} more causes", "", "", "", "")
     return table
 
 

@@ -107,8 +107,11 @@ class Store:
 
     def _ring(self, register: _Register, tx: Transaction, sent: _Sent, fault: str | None) -> Transaction:
         rung = register.ring(tx)
-        sent.say(spoil(rung, fault) if fault else rung)
+        said = spoil(rung, fault) if fault else rung
+        sent.say(said)
         self._books.enter(rung, fault)
+        if fault:
+            self._books.spoilt[said.key] = said
         return rung
 
     def _extras(self, sale: Transaction, chance: random.Random, *, sound: bool) -> Iterable[Transaction]:

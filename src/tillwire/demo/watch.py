@@ -53,7 +53,8 @@ class Figures(msgspec.Struct, frozen=True):
 _QUERY = """
 SELECT (SELECT count(*) FROM intake_queue),
        (SELECT sum(next_offset)::int8 FROM event_partition WHERE partition <> 0),
-       (SELECT count(*) FROM exception WHERE code <> 'duplicate_conflict'),
+       (SELECT count(*) FROM exception WHERE code <> 'duplicate_conflict' AND severity = 'blocking'
+           AND state NOT IN ('resolved', 'dismissed', 'superseded')),
        (SELECT next_offset FROM event_partition WHERE partition = 0),
        (SELECT count(*) FROM posting_due),
        count(*), count(*) FILTER (WHERE state = 'posted'), count(*) FILTER (WHERE state = 'rejected'),
@@ -100,6 +101,15 @@ class Watch:
             if clock.monotonic_s() - self._moved_at > PATIENCE_S:
                 raise Stuck(f"{what}: nothing has moved for {PATIENCE_S:g} s at {figures}")
             time.sleep(_EVERY_S / 2)
+
+    def wait_for(self, done: Callable[[], bool], what: str) -> None:
+        """Wait until ``done``, for as long as ``PATIENCE_S``. Raises ``Stuck`` and ``Interrupted``."""
+        give_up_s = clock.monotonic_s() + PATIENCE_S
+        while not done():
+            self._check()
+            if clock.monotonic_s() > give_up_s:
+                raise Stuck(f"{what}: not within {PATIENCE_S:g} s at {self.figures}")
+            time.sleep(_EVERY_S)
 
     def _run(self) -> None:
         try:

@@ -123,6 +123,11 @@ class ShopifyShop:
         self.simulator.__exit__(kind, error, trace)
 
 
+def _code(line: dict[str, Any]) -> str:
+    """What the hub knows a WooCommerce line's product by, where it has no SKU."""
+    return line["sku"] or f"product:{line['variation_id'] or line['product_id']}"
+
+
 class WooShop:
     """The WooCommerce shop."""
 
@@ -180,11 +185,11 @@ class WooShop:
             cards = sum((Decimal(str(card["amount"])) for card in order.get("gift_cards", ())), Decimal(0))
             days[_day(order["date_created_gmt"])].add(Decimal(order["total"]) + cards)
             for line in order["line_items"]:
-                stock[line["sku"]] -= line["quantity"]
+                stock[_code(line)] -= line["quantity"]
             for refund in shop.refunds.get(number, ()):
                 days[_day(refund["date_created_gmt"])].add(-Decimal(refund["amount"]))
                 for line in refund["line_items"]:
-                    stock[line["sku"]] -= line["quantity"]
+                    stock[_code(line)] -= line["quantity"]
         return Sold(dict(days), dict(stock))
 
     def __enter__(self) -> Self:
@@ -266,6 +271,7 @@ class Shops:
                 books.captured.amount += tally.amount
                 books.kinds["online"] += tally.count
                 books.store_days.add((shop.store, day))
+                books.closed_later.add((shop.store, day))
                 totals = ControlTotals(transactions=tally.count, amount=tally.amount)
                 closes.append(DayClosed(store=shop.store, business_date=day, currency=CURRENCY, totals=totals))
         return closes
