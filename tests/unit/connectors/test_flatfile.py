@@ -715,3 +715,54 @@ def test_every_field_of_the_model_can_be_mapped() -> None:
             assert target is not None, f"{struct.__name__}.{name}"
             if target.struct is not None and target.struct not in waiting:
                 waiting.append(target.struct)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_parts_of_a_file_with_trailer_are_readable_alone_in_any_encoding(encoding: str) -> None:
+    records = read((GOOD + "E,7,8.00\n").encode(encoding), BATCH)
+    assert len(records) == 2
+    for record in records:
+        assert [one.events for one in read(record.raw, BATCH)] == [record.events]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp037", "cp500"])
+def test_rows_of_one_length_with_header_and_trailer(encoding: str) -> None:
+    settings: Settings = {
+        "format": "fixed",
+        "encoding": encoding,
+        "record_length": 24,
+        "discriminator": "1",
+        "rows": {
+            "H": {"role": "header", "spans": {"day": "2-9"}},
+            "D": {"spans": {"t": "2-5", "n": "6-15"}},
+            "T": {"role": "trailer", "spans": {"count": "2-5"}},
+        },
+        "events": [
+            {
+                "type": "master.tender",
+                "fields": {
+                    "type": {"column": "t"},
+                    "name": {"column": "n"},
+                    "revision": {"header": "day", "type": "date"},
+                },
+            }
+        ],
+        "checks": [{"claimed": {"column": "count"}}],
+    }
+    rows = ["H20260302", "Dcashcash here", "Dcardcard here", "T0002"]
+    body = "".join(row.ljust(24) for row in rows).encode(encoding)
+    records = read(body, settings)
+    assert [data(record).type for record in records] == ["cash", "card"]
+    assert data(records[0]).revision == 20260302
+    for record in records:
+        assert [one.events for one in read(record.raw, settings)] == [record.events]
+    with pytest.raises(MalformedError, match="says 3"):
+        read(body.replace("T0002".encode(encoding), "T0003".encode(encoding)), settings)
+
+
+def test_lines_before_the_header_and_tabs() -> None:
+    body = "sep=\t\nexport of 2 March\nno\tsku\tqty\tprice\ttotal\n1\tmilk\t1\t1.50\t1.50\n"
+    settings = sale(delimiter="\t", skip_lines=2)
+    (record,) = read(body, settings)
+    assert data(record).sequence == 1
+    assert read(record.raw, settings)[0].events == record.events
