@@ -284,7 +284,7 @@ def test_a_payment_without_an_order_is_a_sale() -> None:
 @pytest.mark.parametrize(
     ("payload", "why"),
     [
-        ({"payment": {**PAYMENT, "order_id": "O1"}}, "tender of order O1"),
+        ({"payment": {**PAYMENT, "order_id": "O1"}}, "whose tender it is"),
         ({"payment": {**PAYMENT, "status": "APPROVED"}}, "no money has moved"),
         ({"payout": {"id": "po"}}, "settlement"),
         ({"disputes": [{"id": "d"}]}, "settlement"),
