@@ -453,7 +453,13 @@ def test_refusals_are_sorted(answer: httpx2.Response, error: type[Exception], wa
 
 
 @pytest.mark.parametrize(
-    "trouble", [httpx2.Response(503), httpx2.ConnectError("gone"), httpx2.Response(200, text="<html>")]
+    "trouble",
+    [
+        httpx2.Response(503),
+        httpx2.ConnectError("gone"),
+        httpx2.Response(200, text="<html>"),
+        httpx2.Response(200, text='{"orders": ['),
+    ],
 )
 def test_what_may_pass_is_tried_again(trouble: Any) -> None:
     kept = Kept()
