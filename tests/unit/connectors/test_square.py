@@ -284,7 +284,7 @@ def test_a_payment_without_an_order_is_a_sale() -> None:
 @pytest.mark.parametrize(
     ("payload", "why"),
     [
-        ({"payment": {**PAYMENT, "order_id": "O1"}}, "tender of order O1"),
+        ({"payment": {**PAYMENT, "order_id": "O1"}}, "whose tender it is"),
         ({"payment": {**PAYMENT, "status": "APPROVED"}}, "no money has moved"),
         ({"payout": {"id": "po"}}, "settlement"),
         ({"disputes": [{"id": "d"}]}, "settlement"),
@@ -453,7 +453,13 @@ def test_refusals_are_sorted(answer: httpx2.Response, error: type[Exception], wa
 
 
 @pytest.mark.parametrize(
-    "trouble", [httpx2.Response(503), httpx2.ConnectError("gone"), httpx2.Response(200, text="<html>")]
+    "trouble",
+    [
+        httpx2.Response(503),
+        httpx2.ConnectError("gone"),
+        httpx2.Response(200, text="<html>"),
+        httpx2.Response(200, text='{"orders": ['),
+    ],
 )
 def test_what_may_pass_is_tried_again(trouble: Any) -> None:
     kept = Kept()

@@ -11,6 +11,8 @@ import httpx2
 import stamina
 
 from tillwire import clock
+from tillwire.connectors.inbound import MalformedError
+from tillwire.connectors.payload import parsed
 from tillwire.connectors.square.settings import SquareSettings
 from tillwire.errors import (
     AuthenticationError,
@@ -93,6 +95,10 @@ class SquareClient:
             raise _refusal(path, response.status_code, response.headers, raw)
         if raw.lstrip()[:1] != b"{":
             raise TransientError(f"{path}: Square answered {response.status_code} with what is no JSON")
+        try:
+            parsed(raw, path)
+        except MalformedError as error:
+            raise TransientError(f"Square's answer is cut off or spoilt: {error}") from error
         return Reply(raw, _date(response.headers.get("date")))
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def order_told(order: Node, settings: SquareSettings) -> Told:
     number = order.needed("id")
     state = order.text("state") or "OPEN"
     if state in ("OPEN", "DRAFT"):
-        return Told(ignored=f"order {number} is {state}: not a sale yet")
+        return Told(ignored=f"an order that is {state} is not a sale yet")
     if state not in ("COMPLETED", "CANCELED"):
         raise order.drift("state", f"{state!r} is no state of an order")
     returns = order.items("returns")

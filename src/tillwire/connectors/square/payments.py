@@ -24,10 +24,10 @@ def payment_told(payment: Node, settings: SquareSettings) -> Told:
     if state not in _PAYMENT_STATES:
         raise payment.drift("status", f"{state!r} is no status of a payment")
     if state != "COMPLETED":
-        return Told(ignored=f"payment {number} is {state}: no money has moved")
+        return Told(ignored=f"a payment that is {state}: no money has moved")
     order = payment.text("order_id")
     if order:
-        return Told(ignored=f"payment {number} is a tender of order {order}, which tells it")
+        return Told(ignored="a payment of an order, whose tender it is")
     currency = currency_of(payment, "total_money", "amount_money")
     total = amount_of(payment, "total_money", currency)
     amount = needed(payment, "amount_money", currency)
@@ -45,7 +45,7 @@ def refund_told(refund: Node, settings: SquareSettings) -> Told:
     if state not in _REFUND_STATES:
         raise refund.drift("status", f"{state!r} is no status of a refund")
     if state != "COMPLETED":
-        return Told(ignored=f"refund {number} is {state}: no money has moved")
+        return Told(ignored=f"a refund that is {state}: no money has moved")
     total = -needed(refund, "amount_money", currency_of(refund, "amount_money"))
     means = key_part(refund.text("destination_type").lower()) or settings.refund_tender
     lines = (_line("refund", total, LineKind.CHARGE),)

@@ -127,13 +127,14 @@ def _answer(raw: bytes, found: dict[str, bytes], place: str, settings: SquareSet
 
 def _resource(raw: bytes, kind: str, node: Node, place: str, settings: SquareSettings) -> Record:
     if kind not in _TELL:
-        number = node.data.get("id") or node.data.get("order_id") or ""
-        return Record(place=place, raw=raw, ignored=f"{kind} {str(number)[:60]}: {_NOT_READ[kind]}")
+        return Record(place=place, raw=raw, ignored=f"{kind}: {_NOT_READ[kind]}")
     try:
         told = _TELL[kind](node, settings)
     except DriftError as drift:
         return _drift(raw, place, drift)
-    return Record(place=place, raw=raw, events=told.events, claims=told.claims, ignored=told.ignored)
+    number = node.text("id", 60) if isinstance(node.data.get("id"), str) else ""
+    named = f"{place}, {kind} {number}".rstrip()
+    return Record(place=named, raw=raw, events=told.events, claims=told.claims, ignored=told.ignored)
 
 
 def _drift(raw: bytes, place: str, drift: DriftError) -> Record:

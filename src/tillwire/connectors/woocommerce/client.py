@@ -12,6 +12,8 @@ import msgspec
 import stamina
 
 from tillwire import clock
+from tillwire.connectors.inbound import MalformedError
+from tillwire.connectors.payload import parsed
 from tillwire.connectors.woocommerce.settings import WooCommerceSettings
 from tillwire.errors import (
     AuthenticationError,
@@ -106,6 +108,10 @@ class ShopClient:
             raise TransientError(
                 f"{path}: the shop answered {response.status_code} with what is no JSON: {_shown(raw)}"
             )
+        try:
+            parsed(raw, path)
+        except MalformedError as error:
+            raise TransientError(f"the shop's answer is cut off or spoilt: {error}") from error
         return _reply(raw, response.headers, parameters)
 
     def close(self) -> None:

@@ -85,9 +85,9 @@ def order_told(order: Node, settings: WooCommerceSettings) -> Told:
     elif status in settings.sale_statuses:
         kind = Kind.SALE
     elif status in settings.pending_statuses:
-        return Told(ignored=f"order {number} is {status}: not a sale yet")
+        return Told(ignored=f"an order that is {status} is not a sale yet")
     elif status == "trash":
-        return Told(ignored=f"order {number} is in the trash: a sale ends by cancelling or refunding it")
+        return Told(ignored="an order in the trash: a sale ends by cancelling or refunding it")
     else:
         why = f"{status!r} is no status this connection knows: name it in sale_statuses, pending_statuses or "
         raise order.drift("status", why + "cancelled_statuses")
@@ -202,7 +202,7 @@ def refund_told(refund: Node, order: Node | None, settings: WooCommerceSettings)
     number = refund.identity()
     amount = refund.amount("amount") if refund.data.get("amount") not in (None, "") else -refund.amount("total")
     if not number and not amount:
-        return Told(ignored="a refund that was deleted (number 0, amount 0)")
+        return Told(ignored="a refund that was deleted")
     made = _created(refund, settings)
     if made is None:
         raise refund.drift("date_created_gmt", "the refund has no date")

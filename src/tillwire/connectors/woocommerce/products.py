@@ -23,7 +23,7 @@ def product_told(product: Node, settings: WooCommerceSettings) -> Told:
     number = product.identity()
     modified = product.moment("date_modified_gmt") or product.moment("date_modified", settings.zone)
     if modified is None:
-        return Told(ignored=f"product {number} has no time of change, so that it cannot be told from an older one")
+        return Told(ignored="a product without a time of change cannot be told from an older one")
     kind = product.text("type")
     is_variation = kind == "variation" or (not kind and "parent_id" in product.data) or _is_variation_link(product)
     sku = product_code(product.text("sku"), number, number if is_variation else 0)

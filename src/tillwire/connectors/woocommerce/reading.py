@@ -28,7 +28,7 @@ def records(source: Source, settings: WooCommerceSettings) -> Iterator[Record]:
     head = source.stream.read(64)
     ping = PING.fullmatch(head)
     if ping:
-        yield Record(place="the body", raw=head, ignored=f"the ping of webhook {ping.group(1).decode()}")
+        yield Record(place="the body", raw=head, ignored="the ping of a new webhook")
         return
     source.stream.seek(0)
     for place, body in documents(source.stream):
@@ -126,9 +126,9 @@ def _told(node: Node, kind: str, topic: str, settings: WooCommerceSettings) -> T
         case "product":
             return product_told(node, settings)
         case "deleted":
-            what = topic.partition(".")[0] or "something"
+            node.identity()
             why = "what was recorded of it stays; a sale ends by cancelling or refunding it"
-            return Told(ignored=f"{what} {node.identity()} was deleted at the shop: {why}")
+            return Told(ignored=f"deleted at the shop: {why}")
         case "tax rate":
             why = "a tax rate of the shop has no time of change; orders carry the rates they were sold with"
             return Told(ignored=why)
@@ -171,7 +171,7 @@ def _reference(raw: bytes, place: str, settings: WooCommerceSettings) -> Record:
         return _troubled(raw, place, reference, drift, settings)
     place = f"{place}, refund {number}"
     if not number:
-        return Record(place=place, raw=raw, ignored="a refund that was deleted (number 0)")
+        return Record(place=place, raw=raw, ignored="a refund that was deleted")
     what = f"refund {number} of {total} is named by its order only"
     if settings.webhook_secret and not settings.fetches:
         why = f"{what}, and the connection has no url, consumer_key and consumer_secret to fetch its lines with"
@@ -185,7 +185,7 @@ def _reference(raw: bytes, place: str, settings: WooCommerceSettings) -> Record:
             currency=risk.currency,
         )
         return Record(place=place, raw=raw, troubles=(trouble,))
-    return Record(place=place, raw=raw, ignored=f"{what}; its lines are fetched by pull (orders/ID/refunds)")
+    return Record(place=place, raw=raw, ignored="a refund that its order only names; its lines are fetched by pull")
 
 
 def _troubled(raw: bytes, place: str, node: Node, drift: DriftError, settings: WooCommerceSettings) -> Record:
