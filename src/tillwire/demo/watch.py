@@ -53,7 +53,7 @@ class Figures(msgspec.Struct, frozen=True):
 _QUERY = """
 SELECT (SELECT count(*) FROM intake_queue),
        (SELECT sum(next_offset)::int8 FROM event_partition WHERE partition <> 0),
-       (SELECT count(*) FROM exception WHERE code <> 'duplicate_conflict'),
+       (SELECT count(*) FROM exception WHERE code <> 'duplicate_conflict' AND severity = 'blocking'),
        (SELECT next_offset FROM event_partition WHERE partition = 0),
        (SELECT count(*) FROM posting_due),
        count(*), count(*) FILTER (WHERE state = 'posted'), count(*) FILTER (WHERE state = 'rejected'),
