@@ -15,7 +15,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, sales
+from benchmarks import figures, poison, sales
 from benchmarks.client import BATCH
 from benchmarks.figures import Figure
 from tillwire import config
@@ -131,12 +131,16 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="benchmarks")
     arguments.add_argument("--sales", type=int, default=50_000)
     arguments.add_argument("--prices", action="store_true", help="sales beside price changes, and nothing else")
+    arguments.add_argument("--poison", action="store_true", help="faulty events among good ones, and nothing else")
     arguments.add_argument("--no-real", action="store_true", help="leave out the real baskets")
     arguments.add_argument("--output", type=Path, default=Path(__file__).with_name("latest.json"))
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
         if given.prices:
             show(measure_prices(Path(folder) / "hub"))
+            return
+        if given.poison:
+            show(poison.measure(Path(folder) / "postgres", given.sales))
             return
         found = measure(Path(folder) / "hub", given.sales, real=not given.no_real)
     show(found)

@@ -128,8 +128,9 @@ def state(connection: psycopg.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def exception_codes(connection: psycopg.Connection) -> list[str]:
-    """The codes of open exceptions, sorted."""
-    return [code for (code,) in rows(connection, "SELECT code FROM exception WHERE state = 'open' ORDER BY 1")]
+    """The codes of open exceptions that keep an event from being recorded, sorted."""
+    query = "SELECT code FROM exception WHERE state = 'open' AND severity = 'blocking' ORDER BY 1"
+    return [code for (code,) in rows(connection, query)]
 
 
 def settings_for(url: str, **more: Any) -> Settings:

@@ -19,6 +19,7 @@ from rich.console import Console
 from tillwire.connectors.erp import Posted, PostingOutcome
 from tillwire.demo.erp import ACCOUNT_RULES, SUSPENSE, DemoErp, ErpBooks
 from tillwire.demo.faults import choose
+from tillwire.demo.others import Others
 from tillwire.demo.proof import Proof, Witness
 from tillwire.demo.retailer import Retailer, master_events
 from tillwire.demo.screen import show_proof
@@ -129,6 +130,13 @@ def post(connection: psycopg.Connection, erp: MemoryErp) -> None:
         )
 
 
+class Nobody(Others):
+    """A demo in which everybody speaks the hub's own language."""
+
+    def __init__(self) -> None:
+        self.voices = {}
+
+
 Prove = Callable[[], Proof]
 
 
@@ -146,7 +154,7 @@ def prove(database_url: str, connection: psycopg.Connection, retailer: Retailer,
 
     def run() -> Proof:
         as_demo_erp: DemoErp = erp  # type: ignore[assignment]
-        witness = Witness(connection, simulation.books, simulation.traffic, as_demo_erp)
+        witness = Witness(connection, simulation.books, simulation.traffic, as_demo_erp, Nobody())
         return witness.prove(erp)  # type: ignore[arg-type]
 
     return run

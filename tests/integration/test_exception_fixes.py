@@ -395,3 +395,27 @@ def test_the_tests_own_time_is_no_matter_of_now(database_url: str, connection: p
     load(database_url, *masters(), sale(1, day=ahead))
     (one,) = rehearsal(connection).of_retry(exception_id=only(connection)).results
     assert [fault["code"] for fault in one.faults] == ["business_date_invalid"]
+
+
+def test_a_warning_is_acknowledged_and_never_retried(database_url: str, connection: psycopg.Connection) -> None:
+    """Its event is recorded: nothing waits for it, and no second person is asked, whatever it is worth."""
+    load(database_url, *masters(), sale(1, line("milk", "1", "5000.00"), item_count="9"), sale(2, line("pear")))
+    (warning,) = queue.found(connection, queue.Filter(severity="warning"))
+    assert (warning.code, warning.state) == ("item_count_mismatch", "open")
+    assert rows(connection, "SELECT sequence FROM sale") == [(1,)]
+    assert queue.retry(connection) == 1, "only what is blocked"
+    record(database_url)
+    with pytest.raises(FixRefused):
+        fixes.edit(connection, warning.exception_id, raw(sale(1)), **HOW)
+    assert [one.cause for one in queue.causes(connection)] == ["unknown_product:pear"]
+    assert fixes.dismiss(connection, warning.exception_id, **HOW).state == "dismissed"
+    shown = queue.detail(connection, warning.exception_id)
+    assert shown is not None
+    assert [(one.action, one.actor) for one in shown.actions] == [("raise", "hub"), ("acknowledge", "anna")]
+
+
+def test_what_was_blocked_and_is_recorded_with_a_warning(database_url: str, connection: psycopg.Connection) -> None:
+    load(database_url, *masters(), sale(1, line("pear"), item_count="9"))
+    load(database_url, product("pear"))
+    found = rows(connection, "SELECT severity, code, state FROM exception ORDER BY 1")
+    assert found == [("blocking", "unknown_product", "resolved"), ("warning", "item_count_mismatch", "open")]

@@ -163,7 +163,7 @@ def test_a_warning_is_recorded_with_all_its_effects_and_shown(
     check_projections(connection, [*masters(), *recorded])
     shown = "SELECT key, code, state, message, jsonb_array_length(faults) FROM exception ORDER BY key"
     warned, held = rows(connection, shown)
-    assert warned[:3] == (f"{STORE}/1/{DAY}/1", "item_count_mismatch", "resolved")
+    assert warned[:3] == (f"{STORE}/1/{DAY}/1", "item_count_mismatch", "open")
     assert "9 items" in warned[3]
     assert (held[1], held[2], held[4]) == ("total_mismatch", "open", 2)
     noted = dict(rows(connection, "SELECT rule, lines FROM rule_note"))
@@ -176,8 +176,8 @@ def test_how_a_rule_weighs_may_depend_on_the_source(database_url: str, connectio
     theirs = sale(2, line(), total="3.00", source="urn:pos:franchise-7")
     accept(database_url, [*masters(), ours, theirs])
     record(database_url, policy=Policy(sources=[("urn:pos:franchise-*", {"total_mismatch": "warning"})]))
-    found = rows(connection, "SELECT source, state FROM exception ORDER BY source")
-    assert found == [("urn:pos:franchise-7", "resolved"), ("urn:pos:test", "open")]
+    found = rows(connection, "SELECT source, severity FROM exception ORDER BY source")
+    assert found == [("urn:pos:franchise-7", "warning"), ("urn:pos:test", "blocking")]
     assert rows(connection, "SELECT total FROM sale") == [(Decimal("3.00"),)]
     balance = "SELECT sum(amount) FROM ledger_entry"
     assert scalar(connection, balance) == 0

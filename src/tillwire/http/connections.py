@@ -44,7 +44,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     tags=["connections"],
 )
 async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Response[bytes]:
-    """Store a body for the connection's connector to read. The answer is 202, or 200 for a repetition."""
+    """Store a body for the connection's connector to read. The answer is 202, or 200 for a repetition.
+
+    Webhooks are always answered 200, as some senders count nothing else as taken.
+    """
     node: Node = request.app.state.node
     connector = node.connectors.get(name)
     if connector is None:
@@ -74,7 +77,7 @@ async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Resp
             return respond(problem(422, "malformed", str(error), pointer=error.place))
     status = "accepted" if await _store(node, name, delivery) else "duplicate"
     receipt = Receipt(status=status, connection=name)
-    code = 202 if status == "accepted" else 200
+    code = 202 if status == "accepted" and not hasattr(connector, "verify") else 200
     return Response(msgspec.json.encode(receipt), status_code=code, media_type=MediaType.JSON)
 
 

@@ -139,7 +139,7 @@ def _describe_deliver(described: dict[str, Any]) -> None:
     }
     receipt = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}}}
     operation["responses"] |= {
-        "200": {"description": "duplicate: on disk already", **receipt},
+        "200": {"description": "duplicate: on disk already; to webhooks also: accepted", **receipt},
         "202": {"description": "accepted: on disk, to be read by the connection's connector", **receipt},
         "413": _problem_response("body over the limit"),
         "422": _problem_response("the connector cannot read it; nothing of it is kept"),
