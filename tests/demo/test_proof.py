@@ -19,6 +19,7 @@ from rich.console import Console
 from tillwire.connectors.erp import Posted, PostingOutcome
 from tillwire.demo.erp import ACCOUNT_RULES, SUSPENSE, DemoErp, ErpBooks
 from tillwire.demo.faults import choose
+from tillwire.demo.mending import Mended, ranked
 from tillwire.demo.others import Others
 from tillwire.demo.proof import Proof, Witness
 from tillwire.demo.retailer import Retailer, master_events
@@ -229,9 +230,15 @@ def test_an_erp_that_has_too_much_too_little_or_something_else_is_caught(prove: 
 def test_it_can_be_shown(prove: Prove, connection: psycopg.Connection) -> None:
     shown = io.StringIO()
     console = Console(file=shown, width=100)
-    show_proof(console, prove(), 12.3)
+    queue = ranked(connection)
+    assert queue
+    assert [one.at_risk for one in queue] == sorted((one.at_risk for one in queue), reverse=True)
+    show_proof(console, prove(), Mended(queue), 12.3)
     connection.execute("DELETE FROM exception")
-    show_proof(console, prove(), 12.3)
+    queue = ranked(connection)
+    assert queue
+    assert [one.at_risk for one in queue] == sorted((one.at_risk for one in queue), reverse=True)
+    show_proof(console, prove(), Mended(queue), 12.3)
     told = shown.getvalue()
     assert "proven in 12 s" in told
     assert "NOT PROVEN in 12 s" in told
