@@ -37,7 +37,7 @@ from driving import (
 from tillwire.config import DEFAULT_ACCOUNTS
 from tillwire.events import follow
 from tillwire.events.log import next_offsets, read_chunks
-from tillwire.exceptions import queue
+from tillwire.exceptions import fixes, queue
 from tillwire.intake.door import BodyRefused, Refusal, read_batch
 from tillwire.model.event import MESSAGE_DECODER, TRANSACTION_REVERSED
 from tillwire.posting.accounts import AccountBook
@@ -131,28 +131,44 @@ def test_a_correction_may_change_what_the_transaction_is(database_url: str, conn
     check(database_url, connection, training)
 
 
-def test_a_correction_of_what_waits_in_the_exceptions(database_url: str, connection: psycopg.Connection) -> None:
-    """The first version failed: the second stands alone, and the first needs nobody any more."""
-    wrong = sale(1, line("pear"))
-    right = corrected(wrong, 2, line("milk"))
-    load(database_url, *masters(), wrong)
-    assert exception_codes(connection) == ["unknown_product"]
-    load(database_url, right)
-    assert exception_codes(connection) == []
-    assert scalar(connection, "SELECT note FROM exception") == "superseded by version 2"
-    check(database_url, connection, right)
+def dismiss(connection: psycopg.Connection, code: str) -> None:
+    (row,) = [row for row in queue.listed(connection) if row.code == code]
+    fixes.dismiss(connection, row.exception_id, by="ada", reason="corrected", limit=Decimal(10**6))
 
 
-def test_a_version_that_is_retried_together_with_a_later_one(database_url: str, connection: psycopg.Connection) -> None:
-    wrong = sale(1, line("pear"))
-    right = corrected(wrong, 2, line("milk"))
-    load(database_url, *masters(), wrong)
-    accept(database_url, [right])
-    queue.retry(connection, code="unknown_product")  # in the queue again, before the later version is recorded
+WRONG = sale(1, line("pear"))
+RIGHT = corrected(WRONG, 2, line("milk"))
+
+
+def test_a_correction_drains_behind_what_was_mended(database_url: str, connection: psycopg.Connection) -> None:
+    load(database_url, *masters(), WRONG)
+    load(database_url, RIGHT)
+    assert exception_codes(connection) == ["unknown_product"]  # the correction is held behind it
     load(database_url, product("pear", "fruit"))
     assert exception_codes(connection) == []
-    assert [row[:2] for row in versions(connection)] == [(2, "recorded")]
-    check_effects(connection, [*masters(), product("pear", "fruit"), final(right)])
+    assert versions(connection) == [(1, "reversed", 2), (2, "recorded", None)]
+    check(database_url, connection, RIGHT)
+
+
+def test_a_correction_stands_alone_when_the_first_is_dismissed(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    load(database_url, *masters(), WRONG, RIGHT)
+    dismiss(connection, "unknown_product")
+    record(database_url)
+    assert versions(connection) == [(2, "recorded", None)]
+    check(database_url, connection, RIGHT)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_is_superseded_needs_no_mending(database_url: str, connection: psycopg.Connection, together: bool) -> None:
+    """A first version that breaks a rule and comes after its correction: it is recorded, without effect."""
+    load(database_url, *masters())
+    for some in ([RIGHT, WRONG],) if together else ([RIGHT], [WRONG]):
+        load(database_url, *some)
+    assert exception_codes(connection) == []
+    assert versions(connection) == [(2, "recorded", None), (1, "superseded", 2)]
+    check(database_url, connection, RIGHT)
 
 
 def test_a_correction_counts_once_while_it_waits(database_url: str, connection: psycopg.Connection) -> None:

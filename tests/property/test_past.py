@@ -42,7 +42,8 @@ def versions_of(draw: st.DrawFn, first: Event, most: dict[str, int], sign: int) 
     made: list[Event] = []
     goods: dict[str, int] = {}
     for number in numbers:
-        goods = {sku: draw(st.integers(1, count)) for sku, count in most.items() if draw(st.booleans())}
+        least = 3 if sign > 0 else 1  # whatever version of the sale is there, its returns find enough of it
+        goods = {sku: draw(st.integers(least, count)) for sku, count in most.items() if sign > 0 or draw(st.booleans())}
         goods = goods or dict.fromkeys(list(most)[:1], 1)
         lines = [line(sku, str(sign * count), PRICES[sku], tax=("STD", str(sign))) for sku, count in goods.items()]
         one = corrected(first, number, *lines)
@@ -74,15 +75,10 @@ def pasts(draw: st.DrawFn) -> tuple[list[Event], list[Event]]:
             if came == "restored":
                 add([post_void(10 * i + 2, voided)])
         elif came == "returned":
-            for number in range(draw(st.integers(1, 2))):
-                goods = {sku: count for sku, count in goods.items() if count}
-                if not goods:
-                    break
+            for number, most in enumerate(draw(st.sampled_from(((3,), (1, 2), (2, 1), (1, 1, 1))))):
                 elsewhere = draw(st.sampled_from(STORES))
                 empty = returned(10 * i + 3 + number, store=elsewhere, original=original_of(sold))
-                made, back = draw(versions_of(empty, goods, -1))
-                add(made)
-                goods = {sku: count - back.get(sku, 0) for sku, count in goods.items()}
+                add(draw(versions_of(empty, dict.fromkeys(goods, most), -1))[0])
     for where in STORES:
         add([day_close([one for one in final if one["data"]["store"] == where], store=where)])
     return arriving, final

@@ -57,7 +57,7 @@ class History(Remembered):
         self._policy = policy
 
     def outdated(self, item: Item) -> bool:
-        """True if an event that broke a rule is superseded: nobody needs to mend it, and it is recorded without effect."""
+        """True if an event that broke a rule is superseded: nobody needs to mend it; it is recorded without effect."""
         message = item.event.data
         if item.faults[0].code == "processing_failed" or type(message) is DayOpened:
             return False

@@ -195,7 +195,7 @@ class Remembered:
         self._expected.setdefault(key, []).append(("", seen, True))
 
     def note(self, item: Item, recorded: Recorded) -> None:
-        """An item that has a past is recorded, or a reversal that goes before it: those behind it in the batch see it."""
+        """An item that has a past, or a reversal before it, is recorded: those behind it in the batch see it."""
         message, past, effect = recorded.message, recorded.enrichment.past, 1
         if type(message) is DayOpened or type(message) is DayClosed:
             closed = type(message) is DayClosed
@@ -259,7 +259,7 @@ class Remembered:
         self._made[place] = list(past.references) if past is not None else []
 
     def write(self) -> bool:
-        """Write what is expected and what has come, inside the caller's transaction; true if somebody waits for that."""
+        """Write what is expected and what has come, in the caller's transaction; true if somebody waits for that."""
         waited_for = False
         with self._connection.cursor() as cursor:
             if self._expect:

@@ -1,4 +1,4 @@
-"""A second look at exceptions that wait for another transaction: mostly an original that comes later than its return."""
+"""A second look at exceptions that wait for another transaction: mostly originals that come later than returns."""
 
 from __future__ import annotations
 

@@ -126,8 +126,10 @@ class _Bare(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     source: str = ""
 
 
+_STORED = MESSAGES | HUB_MADE
+
 MESSAGE_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-    Union[tuple(_event_struct(name, message, _Bare) for name, message in {**MESSAGES, **HUB_MADE}.items())]
+    Union[tuple(_event_struct(name, message, _Bare) for name, message in _STORED.items())]  # noqa: UP007
 )
 """Reads ``type``, ``source`` and ``data`` of an event that was validated, or made by the hub, before."""
 

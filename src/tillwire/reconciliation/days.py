@@ -226,8 +226,8 @@ def _day(row: tuple, waiting: list[_Waiting], named: list[Difference], *, erp: b
         text = ", ".join(one.words() for one in others) + " in exceptions"
         differences.append(Difference("others_in_exceptions", text, sum(one.figure.count for one in others)))
     if erp and captured is not None:
-        words = "recorded are" if adjusted == Figure() else "recorded, with late arrivals posted to other days, are"
-        _compare(differences, "not_in_journals", words, recorded + adjusted, journaled, "in journals")
+        told = "recorded are" if adjusted == Figure() else "recorded, with late arrivals posted to other days, are"
+        _compare(differences, "not_in_journals", told, recorded + adjusted, journaled, "in journals")
         states = ", ".join(unposted)
         _compare(differences, "not_posted", "in journals are", journaled, posted, f"posted; others are {states}")
         _compare(differences, "not_confirmed", "posted are", posted, confirmed, "confirmed by reading the ERP back")

@@ -75,7 +75,7 @@ class Subledger(InlineProjection):
         )
 
     def _with_past(self, recorded: Recorded, tx: Transaction, effect: int) -> None:
-        """A transaction or its reversal (``effect`` -1: everything with the other sign), perhaps posted to a later day."""
+        """A transaction or its reversal (``effect`` -1: all with the other sign), perhaps posted to a later day."""
         entries = [
             (component, code, effect * amount)
             for component, code, amount in entries_of(tx, recorded.enrichment.classes)
