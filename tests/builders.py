@@ -243,6 +243,21 @@ def post_void(sequence: int, voided: Event) -> Event:
     )
 
 
+def corrected(one: Event, version: int, *lines: Data, **data: Any) -> Event:
+    """A later version of a transaction: with other lines (and what follows from them), or other fields."""
+    old = one["data"]
+    new = {**old, "version": version, **data}
+    if lines:
+        total = total_of(lines, tax_included=old.get("tax_included", False))
+        new |= {"lines": list(lines), "total": str(total), "tenders": [tender(total)] if total else [], **data}
+    return {**one, "id": f"{one['id']}@{version}", "data": new}
+
+
+def original_of(one: Event) -> Data:
+    """How a later transaction names an earlier one."""
+    return {name: one["data"][name] for name in ("store", "register", "business_date", "sequence")}
+
+
 def cash_movement(sequence: int, kind: str, amount: str, **more: Any) -> Event:
     """A pay-in or loan (positive), pay-out or pickup (negative)."""
     return transaction(sequence, kind, total=amount, **more)

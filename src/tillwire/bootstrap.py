@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import psycopg
 
-from tillwire.config import Rules, Settings
+from tillwire.config import LateArrivals, Rules, Settings
 from tillwire.connectors import registry
 from tillwire.connectors.erp import CallWatch, ErpConnector, MasterSource
 from tillwire.errors import ConfigurationError
@@ -15,18 +18,28 @@ from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
 from tillwire.exceptions.dry_run import Rehearsal
 from tillwire.intake.rules import Policy
+from tillwire.intake.rules_history import LatePolicy
 from tillwire.intake.worker import Worker
+from tillwire.inventory.states import ReportedStates
 from tillwire.inventory.stock_ledger import StockLedger
 from tillwire.masterdata.projection import MasterRecords
 from tillwire.posting.accounts import AccountBook
 from tillwire.sales.completeness import Completeness
 from tillwire.sales.hourly import HourlySales
+from tillwire.sales.past import PastOfEvents
 from tillwire.sales.subledger import Subledger
 
 
 def inline_projections(*, replay: bool = False, into_empty: bool = False) -> list[InlineProjection]:
     """What is recorded with every event, in its transaction. A replay fills tables and starts nothing."""
-    return [MasterRecords(), Subledger(mark_due=not replay), StockLedger(into_empty=into_empty), Completeness()]
+    return [
+        MasterRecords(),
+        Subledger(mark_due=not replay),
+        StockLedger(into_empty=into_empty),
+        ReportedStates(),
+        Completeness(),
+        PastOfEvents(),
+    ]
 
 
 def async_projections() -> list[AsyncProjection]:
@@ -51,11 +64,25 @@ def policy(rules: Rules) -> Policy:
     )
 
 
+def late_policy(late: LateArrivals) -> Callable[[str], LatePolicy]:
+    """The policy for late arrivals of each store."""
+
+    @cache
+    def of(store: str) -> LatePolicy:
+        for other in late.stores:
+            if fnmatchcase(store, other.stores):
+                days = late.most_days if other.most_days is None else other.most_days
+                return LatePolicy(policy=other.policy or late.policy, most_days=days)
+        return LatePolicy(policy=late.policy, most_days=late.most_days)
+
+    return of
+
+
 def rehearsal(connection: psycopg.Connection, settings: Settings) -> Rehearsal:
     """Dry runs of fixes: a worker as it works in this hub, that posts nothing, and the mapping to accounts."""
 
     def make(inside: psycopg.Connection) -> Worker:
-        return Worker(inside, inline_projections(), policy(settings.rules))
+        return Worker(inside, inline_projections(), policy(settings.rules), late=late_policy(settings.late_arrivals))
 
     return Rehearsal(connection, make, account_book(settings))
 

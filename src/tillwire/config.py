@@ -113,6 +113,26 @@ class Exceptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     )
 
 
+class LateStores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What other stores do. The first whose pattern matches a store counts."""
+
+    stores: str
+    """Store numbers, with ``*`` for any text: ``7*``."""
+    policy: Literal["reopen", "adjust"] | None = None
+    most_days: Annotated[int, Meta(ge=0)] | None = None
+
+
+class LateArrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of a transaction that comes after its store's day was closed."""
+
+    policy: Literal["reopen", "adjust"] = "reopen"
+    """``reopen``: it is posted to its own day, in a further journal; ``adjust``: to the store's open day, in lines that
+    name its own. It counts in its own day either way."""
+    most_days: Annotated[int, Meta(ge=0)] = 60
+    """How old its business date may be before it is an exception `late_arrival`, for a person."""
+    stores: tuple[LateStores, ...] = ()
+
+
 class Relay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Publication on the backbone."""
 
@@ -223,6 +243,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     work: Work = Work()
     rules: Rules = Rules()
     exceptions: Exceptions = Exceptions()
+    late_arrivals: LateArrivals = LateArrivals()
     relay: Relay = Relay()
     posting: Posting = Posting()
     erp: Erp = Erp()

@@ -113,10 +113,11 @@ def work(settings: Settings, stop: Stop) -> None:
     """Record accepted events until asked to stop."""
     quiet_garbage_collector()
     rules = bootstrap.policy(settings.rules)
+    late = bootstrap.late_policy(settings.late_arrivals)
 
     def make(connection: psycopg.Connection) -> Callable[[], int]:
         projections = bootstrap.inline_projections()
-        worker = Worker(connection, projections, rules, most_events=settings.work.most_events)
+        worker = Worker(connection, projections, rules, most_events=settings.work.most_events, late=late)
         return worker.work_once
 
     _for_ever(settings, stop, settings.work.idle_ms / 1000, make, _POINT_LOOKUPS)

@@ -17,6 +17,7 @@ from builders import (
     line,
     masters,
     movement,
+    original_of,
     post_void,
     store,
     tender,
@@ -120,7 +121,14 @@ def transactions(draw: st.DrawFn, shop: Shop, day: date, before: list[Event]) ->
     at = {"store": shop.number, "register": register, "day": day, "currency": shop.currency}
     selling = ("sale",) * 5 + ("return", "exchange", "layaway")
     kind = draw(st.sampled_from((*selling, "post_void", *CASH, *WITHOUT_EFFECT)))
-    reversible = [one for one in before if one["data"]["kind"] == "sale" and one["data"]["register"] == register]
+    voided = [one["data"]["original"] for one in before if one["data"]["kind"] == "post_void"]
+    reversible = [
+        one
+        for one in before
+        if one["data"]["kind"] in ("sale", "return", "exchange", "post_void")
+        and one["data"]["register"] == register
+        and original_of(one) not in voided
+    ]
     if kind == "post_void" and reversible:
         return post_void(sequence, draw(st.sampled_from(reversible)))
     if kind in CASH:

@@ -40,3 +40,12 @@ WHERE projection = %(projection)s AND partition = %(partition)s
 
 -- name: reset_positions
 UPDATE projection_position SET next_offset = 0 WHERE projection = %s
+
+-- name: chunks_of
+-- The chunks that hold some events, each once.
+SELECT DISTINCT ON (c.partition, c.first_offset) c.partition, c.first_offset, c.body
+FROM unnest(%(partitions)b::int2[], %(offsets)b::int8[]) AS w (partition, event_offset)
+CROSS JOIN LATERAL (
+    SELECT * FROM event_chunk e WHERE e.partition = w.partition AND e.first_offset <= w.event_offset
+    ORDER BY e.first_offset DESC LIMIT 1
+) AS c

@@ -6,7 +6,7 @@ sees an offset has every smaller one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -111,6 +111,22 @@ def read_chunks(
             events = events[first_offset - first :]
         if events:
             yield events
+
+
+def read_events(connection: psycopg.Connection, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Stored]:
+    """The events at some places (partition, offset), which must be there."""
+    wanted: dict[int, list[int]] = {}
+    for partition, offset in places:
+        wanted.setdefault(partition, []).append(offset)
+    parameters = {"partitions": [place[0] for place in places], "offsets": [place[1] for place in places]}
+    found: dict[tuple[int, int], Stored] = {}
+    for partition, first, body in connection.execute(_sql.chunks_of, parameters, binary=True).fetchall():
+        pieces = frames.unpack(body)
+        for offset in wanted[partition]:
+            i = _PIECES * (offset - first)
+            if 0 <= i < len(pieces):
+                found[(partition, offset)] = Stored(partition, offset, *pieces[i : i + _PIECES])
+    return found
 
 
 def next_offsets(connection: psycopg.Connection) -> dict[int, int]:

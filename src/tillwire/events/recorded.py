@@ -4,11 +4,48 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import psycopg
+
+RECORDED = "recorded"
+SUPERSEDED = "superseded"
+REVERSED = "reversed"
+
+
+class Reference(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What an event does to an earlier transaction."""
+
+    original: str
+    """The business key of the earlier one, without version."""
+    voids: int = 0
+    """1 voids it, -1 takes a void of it back."""
+    skus: tuple[str, ...] = ()
+    quantities: tuple[Decimal, ...] = ()
+    """What came back, in the products' stock units; negative: it did not after all."""
+
+
+class Past(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_only=True):
+    """What the hub knew of the past when it recorded an event that has one: a correction, a late arrival, a return, a
+    void, a sale of an order. Most events have none.
+    """
+
+    key: str
+    """The business key without version."""
+    source: str
+    outcome: str = ""
+    """Of versions: ``recorded``, ``superseded`` (a later one was there before: no effect), ``reversed``."""
+    by_version: int | None = None
+    """The version that took its place."""
+    posted_date: date | None = None
+    """Of what came after its store's day was closed: the business date that it is posted to."""
+    references: tuple[Reference, ...] = ()
+    order: str | None = None
+    before: tuple[tuple[str, str, Decimal], ...] = ()
+    """Of a corrected till close: the entries of the one it corrects."""
 
 
 class Enrichment(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -21,6 +58,7 @@ class Enrichment(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What each line's quantity is multiplied by to be in the product's stock unit; none stands for one, and all are
     left out where no line is converted."""
     notes: dict[str, int] = {}
+    past: Past | None = None
 
 
 class Recorded(msgspec.Struct, gc=False):
@@ -37,6 +75,17 @@ class Recorded(msgspec.Struct, gc=False):
     enrichment: Enrichment
     plain: bool
     """True if no text in the event needs escaping (its raw JSON has no backslash, hence no control character)."""
+
+    def superseded(self) -> bool:
+        """True if a later version was recorded before: the event has no effect."""
+        past = self.enrichment.past
+        return past is not None and past.outcome == SUPERSEDED
+
+    def posted_date(self) -> date:
+        """The business date that the event is posted to: its own, unless it came late and its store adjusts."""
+        past = self.enrichment.past
+        own: date = self.message.business_date
+        return own if past is None or past.posted_date is None else past.posted_date
 
 
 class InlineProjection(ABC):

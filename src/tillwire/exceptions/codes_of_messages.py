@@ -258,10 +258,9 @@ _DATES = (
     ),
     Code(
         "late_arrival",
-        "the event came after its store day was closed",
-        "it is never refused and never silent: the day is reopened or today adjusted, by the store's policy",
+        "the event came after its store day was closed, later than the policy for late arrivals lets through",
+        "until then the day is reopened or today adjusted, and the proof shows it; beyond, a person decides",
         FINANCE,
-        WARNING,
         judged=BY_HISTORY,
     ),
 )

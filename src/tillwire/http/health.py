@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from tillwire.http.node import Node
 from tillwire.http.problem import unavailable
-from tillwire.model.event import MESSAGES
+from tillwire.model.event import HUB_MADE, MESSAGES
 from tillwire.model.schema import message_schema
 
 
@@ -104,13 +104,13 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get("/v1/schemas", summary="Event types", tags=["schemas"], sync_to_thread=False)
 def schemas() -> list[str]:
-    """Every event type this hub takes."""
-    return list(MESSAGES)
+    """Every event type this hub takes, and those that only it makes."""
+    return [*MESSAGES, *HUB_MADE]
 
 
 @get("/v1/schemas/{event_type:str}", summary="JSON Schema of an event type", tags=["schemas"], sync_to_thread=False)
 def schema(event_type: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of the data of an event type."""
-    if event_type not in MESSAGES:
+    if event_type not in MESSAGES and event_type not in HUB_MADE:
         raise NotFoundException(f"no event type {event_type!r}; GET /v1/schemas lists them")
     return message_schema(event_type)

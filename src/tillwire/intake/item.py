@@ -35,12 +35,17 @@ class Item(msgspec.Struct, gc=False):
     waits_for: str | None = None
     """The entity behind which it waits."""
 
+    has_past: bool = False
+    """What was recorded before matters to it, or it to others in the batch: see ``history``."""
+    looked_back: bool = False
+    """Its past has been looked at: its faults and its enrichment depend on the batch before it."""
+
     @property
     def place(self) -> tuple[int, int]:
         """Group and ordinal: the identity of an accepted event."""
         return self.group_id, self.ordinal
 
-    def take(self, faults: list[Fault]) -> None:
+    def take(self, faults: Sequence[Fault]) -> None:
         """Blocking faults keep an event from being recorded, and take its warnings along; warnings alone do not."""
         blocking = [fault for fault in faults if fault.severity == BLOCKING]
         warnings = [fault for fault in faults if fault.severity != BLOCKING]

@@ -26,9 +26,12 @@ from tillwire.exceptions.codes import BLOCKING, WARNING
 from tillwire.exceptions.raising import Row, raise_all
 from tillwire.faultpoints import passing
 from tillwire.intake.faulty import MASTER_CAUSES, exception_row, failed_processing, held_back
+from tillwire.intake.history import History, late_policy
 from tillwire.intake.holds import Holds
 from tillwire.intake.item import Claim, Item
 from tillwire.intake.rules import Auditor, Fault, Policy
+from tillwire.intake.rules_history import LatePolicy
+from tillwire.intake.second_look import SecondLook
 from tillwire.masterdata.conflicts import conflicts
 from tillwire.masterdata.snapshot import Snapshot
 from tillwire.masterdata.translate import Translator, reencoded
@@ -63,6 +66,7 @@ class Worker:
         *,
         most_events: int = 1_000,
         most_partitions: int = 8,
+        late: Callable[[str], LatePolicy] = late_policy,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._connection = connection
@@ -71,21 +75,26 @@ class Worker:
         self._policy = policy
         self._auditor = Auditor(self._master, policy)
         self._translator = Translator(self._master)
+        self._history = History(connection, late, policy)
+        self._second_look = SecondLook(connection)
         self._most_events = most_events
         self._most_partitions = most_partitions
         self._batches = 0
         self._now = now
 
     def work_once(self) -> int:
-        """Record one batch; returns how many events were taken off the queue, 0 if none waited.
+        """Record one batch; returns how many events were taken off the queue (or put back into it, because what they
+        waited for has come), 0 if none waited.
 
         Raises ``psycopg.OperationalError`` if the database is away: connect again and go on.
         """
+        if self._second_look.due:
+            self._second_look.look()
         try:
             with self._connection.transaction():
                 claim = self._claim()
                 if claim is None:
-                    return 0
+                    return self._second_look.look()
                 self._record(claim.offsets, claim.items)
                 self._finish(claim)
                 passing("worker.before_commit")
@@ -206,12 +215,14 @@ class Worker:
         holds = Holds()
         readable = (item for item in items if item.event is not None)
         holds.look_up(self._connection, ((i.group_id, i.ordinal, i.raw, i.event.data) for i in readable))
-        append, passed, faulty = self._apply(offsets, items, holds)
+        append, passed, faulty = self._apply(offsets, items, holds, today)
         append.write(self._connection)
         passing("worker.between_copies")
         for projection in self._projections:
             projection.write(self._connection)
         self._settle(passed, faulty)
+        if self._history.write():
+            self._second_look.due = True
 
     def _take_edits(self, retried: list[Item]) -> None:
         """What a person has edited is processed in place of what was accepted."""
@@ -237,7 +248,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is kept and shown
             item.faults = [failed_processing(error)]
 
-    def _apply(self, offsets: dict[int, int], items: list[Item], holds: Holds) -> tuple[Append, list[Item], list[Item]]:
+    def _apply(
+        self, offsets: dict[int, int], items: list[Item], holds: Holds, today: date
+    ) -> tuple[Append, list[Item], list[Item]]:
         """Append and project in memory what has no fault and waits for nothing; those recorded, and those not.
 
         An event that a projection cannot take is set aside, and the gathering starts over without it.
@@ -246,23 +259,28 @@ class Worker:
         while True:
             offsets.update(before)
             holds.begin()
+            self._history.begin(items)
             for projection in self._projections:
                 projection.begin()
             append = Append(offsets)
-            poison = self._gather(append, items, holds)
+            poison = self._gather(append, items, holds, today)
             if poison is None:
                 faulty = [item for item in items if item.faults]
                 return append, [item for item in items if not item.faults], faulty
             for item in items:
                 if item.waits_for is not None:  # judged anew, with the poison in its place
                     item.faults, item.waits_for = [], None
+                elif item.looked_back:
+                    item.faults, item.warnings, item.looked_back = [], (), False
+                    self._judge(item, today)
 
-    def _gather(self, append: Append, items: list[Item], holds: Holds) -> Item | None:
+    def _gather(self, append: Append, items: list[Item], holds: Holds, today: date) -> Item | None:
         """Gather one event after the other; returns the one that could not be, if any."""
         add = append.add
         applies = [projection.apply for projection in self._projections]
+        history = self._history
         for item in items:
-            if item.faults:
+            if item.faults and not (item.has_past and history.outdated(item)):
                 holds.failed(item.event)
                 continue
             event = item.event
@@ -275,6 +293,14 @@ class Worker:
             if item.retry:
                 holds.recorded_again(item.group_id, item.ordinal)
             try:
+                if item.has_past:
+                    for reversal in history.look_back(item, append, today):
+                        for apply in applies:
+                            apply(reversal)
+                        history.note(item, reversal)
+                    if item.faults:
+                        holds.failed(event)
+                        continue
                 recorded = add(
                     event,
                     item.recorded_as,
@@ -285,9 +311,13 @@ class Worker:
                 )
                 for apply in applies:
                     apply(recorded)
+                if item.has_past:
+                    history.note(item, recorded)
+            except psycopg.Error:  # the transaction is lost with it
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it is kept and shown
                 _log.error("event_failed", error=str(error), group_id=item.group_id, ordinal=item.ordinal)
-                item.faults = [failed_processing(error)]
+                item.faults, item.looked_back = [failed_processing(error)], False
                 return item
         return None
 

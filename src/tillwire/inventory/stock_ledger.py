@@ -15,7 +15,9 @@ from tillwire.database import sql
 from tillwire.database.arrays import number_array, plain_text_array, text_array
 from tillwire.database.copying import copy_rows, escaped
 from tillwire.events.recorded import InlineProjection, Recorded
+from tillwire.inventory.movements import ON_HAND, UNMOVED, movements_of
 from tillwire.model.money import ZERO
+from tillwire.model.reversal import TransactionReversed
 from tillwire.model.stock import StockMovement
 from tillwire.model.transaction import SELLING, LineKind, Transaction
 
@@ -35,20 +37,26 @@ class StockLedger(InlineProjection):
         """
         self._into_empty = into_empty
         self._balances: dict[str, dict[str, Decimal]] = {}
+        self._unavailable: dict[str, dict[str, Decimal]] = {}
         self.begin()
 
     def begin(self) -> None:
         """Forget what was gathered."""
         self._rows: list[str] = []
+        self._others: list[str] = []
         if not self._into_empty:
             self._balances = {}
+            self._unavailable = {}
 
     def apply(self, recorded: Recorded) -> None:
-        """Gather the movements of a transaction that sells or of a stock movement."""
+        """Gather the movements of a transaction that sells, of its reversal, or of a stock movement."""
         message = recorded.message
         if isinstance(message, Transaction):
-            if message.kind in SELLING:
+            if message.kind in SELLING and not (recorded.enrichment.past and recorded.superseded()):
                 self._transaction(recorded, message)
+        elif isinstance(message, TransactionReversed):
+            if message.transaction.kind in SELLING:
+                self._with_buckets(recorded, message.transaction, -1)
         elif isinstance(message, StockMovement):
             self._movement(recorded, message)
 
@@ -60,17 +68,37 @@ class StockLedger(InlineProjection):
         quantities: list[Decimal] = []
         for i, line in enumerate(transaction.lines):
             quantity = line.quantity
+            if line.disposition is not None or not line.moves_stock:
+                self._with_buckets(recorded, transaction, 1)
+                return
             if not quantity or line.voided or line.kind is not _ITEM:
                 continue
             factor = factors[i] if factors else None
-            moved = -quantity if factor is None else -quantity * factor
-            sku = line.sku
             numbers.append(i)
-            skus.append(sku)
-            quantities.append(moved)
-            balances[sku] = balances[sku] + moved if sku in balances else moved
+            skus.append(line.sku)
+            quantities.append(-quantity if factor is None else -quantity * factor)
         if numbers:
+            for sku, moved in zip(skus, quantities, strict=True):
+                balances[sku] = balances[sku] + moved if sku in balances else moved
             self._add(recorded, transaction.store, transaction.kind, numbers, skus, quantities)
+
+    def _with_buckets(self, recorded: Recorded, transaction: Transaction, effect: int) -> None:
+        """A transaction whose goods do not all lie on hand afterwards, or a reversal (``effect`` -1)."""
+        movements = movements_of(transaction, recorded.enrichment.factors)
+        if not movements:
+            return
+        for _, sku, quantity, bucket in movements:
+            if bucket != UNMOVED:
+                of = self._balances if bucket == ON_HAND else self._unavailable
+                balances = of.setdefault(transaction.store, {})
+                balances[sku] = balances.get(sku, ZERO) + effect * quantity
+        items = escaped(text_array([sku for _, sku, _, _ in movements]))
+        quantities = number_array([effect * quantity for _, _, quantity, _ in movements])
+        self._others.append(
+            f"{escaped(transaction.store)}\t{recorded.day}\t{recorded.offset}\t{transaction.kind!s}\t"
+            f"{number_array([i for i, _, _, _ in movements])}\t{items}\t{quantities}\t"
+            f"{plain_text_array([bucket for _, _, _, bucket in movements])}\n"
+        )
 
     def _movement(self, recorded: Recorded, movement: StockMovement) -> None:
         factors = recorded.enrichment.factors
@@ -116,24 +144,41 @@ class StockLedger(InlineProjection):
     def write(self, connection: psycopg.Connection) -> None:
         """Copy the movements and add them to the balances, in the order of the key (no deadlocks, near pages)."""
         copy_rows(connection, _sql.copy_movements, self._rows)
-        if self._balances and not self._into_empty:
-            places = self._places()
-            parameters = {
-                "stores": text_array([store for store, _ in places]),
-                "skus": text_array([sku for _, sku in places]),
-                "quantities": number_array([self._balances[store][sku] for store, sku in places]),
-            }
-            connection.execute(_sql.add_to_balances, parameters)
+        copy_rows(connection, _sql.copy_movements_with_buckets, self._others)
+        if not self._into_empty:
+            if self._balances:
+                connection.execute(_sql.add_to_balances, _parameters(self._balances))
+            if self._unavailable:
+                connection.execute(_sql.add_to_unavailable, _parameters(self._unavailable))
         self.begin()
 
     def finish(self, connection: psycopg.Connection) -> None:
         """Copy the balances that were kept."""
-        rows = [f"{escaped(store)}\t{escaped(sku)}\t{self._balances[store][sku]!s}\n" for store, sku in self._places()]
+        nothing: dict[str, Decimal] = {}
+        for store, unavailable in self._unavailable.items():
+            balances = self._balances.setdefault(store, {})
+            for sku in unavailable:
+                balances.setdefault(sku, ZERO)
+        rows = [
+            f"{escaped(store)}\t{escaped(sku)}\t{self._balances[store][sku]!s}\t"
+            f"{self._unavailable.get(store, nothing).get(sku, ZERO)!s}\n"
+            for store, sku in _places(self._balances)
+        ]
         copy_rows(connection, _sql.copy_balances, rows)
-        self._balances = {}
+        self._balances, self._unavailable = {}, {}
 
-    def _places(self) -> list[tuple[str, str]]:
-        return [(store, sku) for store in sorted(self._balances) for sku in sorted(self._balances[store])]
+
+def _places(balances: dict[str, dict[str, Decimal]]) -> list[tuple[str, str]]:
+    return [(store, sku) for store in sorted(balances) for sku in sorted(balances[store])]
+
+
+def _parameters(balances: dict[str, dict[str, Decimal]]) -> dict[str, object]:
+    places = _places(balances)
+    return {
+        "stores": text_array([store for store, _ in places]),
+        "skus": text_array([sku for _, sku in places]),
+        "quantities": number_array([balances[store][sku] for store, sku in places]),
+    }
 
 
 def on_hand(connection: psycopg.Connection, store: str, sku: str) -> Decimal:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 from msgspec import Meta, Struct
 
-from tillwire.model import master, stock, till, transaction
+from tillwire.model import master, reversal, stock, till, transaction
 
 Message = (
     transaction.Transaction
@@ -33,6 +33,7 @@ DAY_CLOSED = "tillwire.day.closed.v1"
 STOCK_MOVEMENT = "tillwire.stock.movement.v1"
 STOCK_LEVEL = "tillwire.stock.level.v1"
 FULFILMENT = "tillwire.fulfilment.v1"
+TRANSACTION_REVERSED = "tillwire.transaction.reversed.v1"
 MASTER_STORE = "tillwire.master.store.v1"
 MASTER_PRODUCT = "tillwire.master.product.v1"
 MASTER_TAX_CODE = "tillwire.master.tax-code.v1"
@@ -66,7 +67,10 @@ MESSAGES: dict[str, type[Any]] = {
     MASTER_PERIOD: master.PeriodRecord,
     MASTER_MAPPING: master.MappingRecord,
 }
-"""Every event type and the struct of its data."""
+"""Every event type that is taken, and the struct of its data."""
+
+HUB_MADE: dict[str, type[Any]] = {TRANSACTION_REVERSED: reversal.TransactionReversed}
+"""Event types that only the hub itself makes: recorded and published like the others, refused at the door."""
 
 MASTER_TYPES = frozenset(name for name in MESSAGES if name.startswith("tillwire.master."))
 
@@ -108,7 +112,10 @@ def _event_struct(event_type: str, message: type[Any], envelope: type = Envelope
 
 
 EVENTS: dict[str, type[Any]] = {name: _event_struct(name, message) for name, message in MESSAGES.items()}
-"""Every event type and the struct of the whole event."""
+"""Every event type that is taken, and the struct of the whole event."""
+
+ReversedEvent = _event_struct(TRANSACTION_REVERSED, reversal.TransactionReversed)
+"""The whole event of a reversal."""
 
 EVENT_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(EVENTS.values())])  # noqa: UP007
 
@@ -119,10 +126,12 @@ class _Bare(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     source: str = ""
 
 
+_STORED = MESSAGES | HUB_MADE
+
 MESSAGE_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-    Union[tuple(_event_struct(name, message, _Bare) for name, message in MESSAGES.items())]  # noqa: UP007
+    Union[tuple(_event_struct(name, message, _Bare) for name, message in _STORED.items())]  # noqa: UP007
 )
-"""Reads ``type``, ``source`` and ``data`` of an event that was validated before."""
+"""Reads ``type``, ``source`` and ``data`` of an event that was validated, or made by the hub, before."""
 
 
 def type_of(event: Any) -> str:

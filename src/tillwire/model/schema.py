@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tillwire.model.event import MESSAGES
+from tillwire.model.event import HUB_MADE, MESSAGES
 
 
 def decimal_schema(kind: type) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _decimals_as_text(node: Any) -> Any:
 
 def message_schema(event_type: str) -> dict[str, Any]:
     """The JSON Schema of the data of ``event_type``. Raises ``KeyError`` for an unknown type."""
-    schema = msgspec.json.schema(MESSAGES[event_type], schema_hook=decimal_schema)
+    schema = msgspec.json.schema({**MESSAGES, **HUB_MADE}[event_type], schema_hook=decimal_schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"/v1/schemas/{event_type}",

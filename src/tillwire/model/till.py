@@ -60,11 +60,18 @@ class TillClosed(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True
     shift: Identifier = "1"
     operator: Text | None = None
     at: Timestamp | None = None
+    version: Annotated[int, Meta(ge=1, le=10**9)] = 1
+    """Above one: a correction, which takes the place of every earlier version."""
+
+    @property
+    def base_key(self) -> str:
+        """store/register/business date/till-close/shift."""
+        return f"{self.store}/{self.register}/{self.business_date}/till-close/{self.shift}"
 
     @property
     def key(self) -> str:
-        """store/register/business date/till-close/shift."""
-        return f"{self.store}/{self.register}/{self.business_date}/till-close/{self.shift}"
+        """store/register/business date/till-close/shift, from version 2 on with @version."""
+        return self.base_key if self.version == 1 else f"{self.base_key}@{self.version}"
 
 
 class DayOpened(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -88,8 +95,15 @@ class DayClosed(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     currency: Currency
     totals: ControlTotals
     at: Timestamp | None = None
+    version: Annotated[int, Meta(ge=1, le=10**9)] = 1
+    """Above one: a correction, which takes the place of every earlier version."""
+
+    @property
+    def base_key(self) -> str:
+        """store/business date/day-close."""
+        return f"{self.store}/{self.business_date}/day-close"
 
     @property
     def key(self) -> str:
-        """store/business date/day-close."""
-        return f"{self.store}/{self.business_date}/day-close"
+        """store/business date/day-close, from version 2 on with @version."""
+        return self.base_key if self.version == 1 else f"{self.base_key}@{self.version}"

@@ -27,6 +27,9 @@ _sql = sql.load("tillwire.posting", "posting.sql")
 _store_decoder = msgspec.json.Decoder(StoreRecord)
 
 
+_NO_DATE = "\\N"
+
+
 @dataclass
 class _Day:
     store: str
@@ -43,7 +46,8 @@ class _Draft:
     from_offset: int
     to_offset: int
     currency: str
-    entries: list[tuple[str, str, Decimal]] = field(default_factory=list)
+    entries: dict[date | None, list[tuple[str, str, Decimal]]] = field(default_factory=dict)
+    """By the business date of late arrivals that are posted to this day; none for the day's own."""
     transactions: int = 0
     amount: Decimal = ZERO
     version: int = 1
@@ -89,11 +93,11 @@ def _drafts(connection: psycopg.Connection, days: list[_Day], mode: str) -> list
     parameters = _parameters(days)
     drafts: dict[tuple[int, int | None, str], _Draft] = {}
     rows = connection.execute(_sql.itemise if by_item else _sql.summarise, parameters)
-    for index, offset, currency, component, code, amount in rows:
+    for index, offset, currency, component, code, amount, original_date in rows:
         draft = drafts.get((index, offset, currency))
         if draft is None:
             draft = drafts[(index, offset, currency)] = _draft(days[index], offset, currency)
-        draft.entries.append((component, code, amount))
+        draft.entries.setdefault(original_date, []).append((component, code, amount))
     for index, offset, currency, count, amount in connection.execute(
         _sql.item_totals if by_item else _sql.totals, parameters
     ):
@@ -142,18 +146,18 @@ def _insert(connection: psycopg.Connection, drafts: list[_Draft], book: AccountB
     }
     rows = []
     for reference, journal_id in connection.execute(_sql.add_journals, parameters).fetchall():
-        for number, posting in enumerate(lines[reference], 1):
+        for number, (original_date, posting) in enumerate(lines[reference], 1):
             line = posting.line
             rows.append(
                 f"{journal_id}\t{number}\t{escaped(line.account)}\t{line.debit}\t{line.credit}\t"
-                f"{posting.component}\t{escaped(posting.code)}\n"
+                f"{posting.component}\t{escaped(posting.code)}\t{original_date or _NO_DATE}\n"
             )
     copy_rows(connection, _sql.copy_lines, rows)
 
 
-def _balanced(draft: _Draft, book: AccountBook) -> list[Posting]:
-    postings = book.lines(draft.entries)
-    difference = sum((posting.line.debit - posting.line.credit for posting in postings), ZERO)
+def _balanced(draft: _Draft, book: AccountBook) -> list[tuple[date | None, Posting]]:
+    postings = [(day, posting) for day, entries in draft.entries.items() for posting in book.lines(entries)]
+    difference = sum((posting.line.debit - posting.line.credit for _, posting in postings), ZERO)
     if difference:
         raise TillwireError(
             f"the entries of {draft.reference} are out of balance by {difference} {draft.currency}: nothing is built"

@@ -157,8 +157,9 @@ class Dispatcher:
     def _journals(self, rows: Sequence[tuple]) -> list[Journal]:
         lines: dict[int, list[JournalLine]] = defaultdict(list)
         ids = [row[0] for row in rows]
-        for journal_id, account, debit, credit, component, code in self._connection.execute(_sql.lines_of, (ids,)):
-            text = f"{component} {code}"
+        rows_of = self._connection.execute(_sql.lines_of, (ids,))
+        for journal_id, account, debit, credit, component, code, original_date in rows_of:
+            text = f"{component} {code}" + (f", of {original_date}" if original_date else "")
             lines[journal_id].append(JournalLine(account=account, debit=debit, credit=credit, description=text))
         return [
             Journal(

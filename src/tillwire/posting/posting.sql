@@ -11,16 +11,16 @@ LIMIT %(most)s
 FOR UPDATE OF d SKIP LOCKED
 
 -- name: summarise
-SELECT d.day, NULL::int8, e.currency, e.component, e.code, sum(e.amount)
+SELECT d.day, NULL::int8, e.currency, e.component, e.code, sum(e.amount), e.original_date
 FROM unnest(%(days)b::int4[], %(stores)b::text[], %(dates)b::date[], %(froms)b::int8[], %(tos)b::int8[])
          AS d (day, store, business_date, from_offset, to_offset)
 JOIN ledger_entry e ON e.store = d.store AND e.business_date = d.business_date
                    AND e.event_offset >= d.from_offset AND e.event_offset < d.to_offset
-GROUP BY d.day, e.currency, e.component, e.code
-ORDER BY d.day, e.currency, e.component, e.code
+GROUP BY d.day, e.currency, e.component, e.code, e.original_date
+ORDER BY d.day, e.currency, e.original_date NULLS FIRST, e.component, e.code
 
 -- name: itemise
-SELECT d.day, e.event_offset, e.currency, e.component, e.code, e.amount
+SELECT d.day, e.event_offset, e.currency, e.component, e.code, e.amount, e.original_date
 FROM unnest(%(days)b::int4[], %(stores)b::text[], %(dates)b::date[], %(froms)b::int8[], %(tos)b::int8[])
          AS d (day, store, business_date, from_offset, to_offset)
 JOIN ledger_entry e ON e.store = d.store AND e.business_date = d.business_date
@@ -28,7 +28,7 @@ JOIN ledger_entry e ON e.store = d.store AND e.business_date = d.business_date
 ORDER BY d.day, e.event_offset, e.component, e.code
 
 -- name: totals
-SELECT d.day, NULL::int8, s.currency, count(*), sum(s.total)
+SELECT d.day, NULL::int8, s.currency, sum(s.effect)::int8, sum(s.total)
 FROM unnest(%(days)b::int4[], %(stores)b::text[], %(dates)b::date[], %(froms)b::int8[], %(tos)b::int8[])
          AS d (day, store, business_date, from_offset, to_offset)
 JOIN sale s ON s.store = d.store AND s.business_date = d.business_date
@@ -37,7 +37,7 @@ WHERE s.kind = ANY(%(selling)s)
 GROUP BY d.day, s.currency
 
 -- name: item_totals
-SELECT d.day, s.event_offset, s.currency, 1, s.total
+SELECT d.day, s.event_offset, s.currency, s.effect, s.total
 FROM unnest(%(days)b::int4[], %(stores)b::text[], %(dates)b::date[], %(froms)b::int8[], %(tos)b::int8[])
          AS d (day, store, business_date, from_offset, to_offset)
 JOIN sale s ON s.store = d.store AND s.business_date = d.business_date
@@ -59,7 +59,7 @@ FROM unnest(%(references)b::text[], %(companies)b::text[], %(stores)b::text[], %
 RETURNING reference, journal_id
 
 -- name: copy_lines
-COPY journal_line (journal_id, line, account, debit, credit, component, code) FROM STDIN
+COPY journal_line (journal_id, line, account, debit, credit, component, code, original_date) FROM STDIN
 
 -- name: companies
 SELECT id, body FROM master_record WHERE type = 'tillwire.master.store.v1' AND id = ANY(%s)
@@ -84,7 +84,7 @@ WHERE state = 'built' AND next_attempt_at <= clock_timestamp()
 ORDER BY business_date, store, version LIMIT %(most)s
 
 -- name: lines_of
-SELECT journal_id, account, debit, credit, component, code FROM journal_line WHERE journal_id = ANY(%s)
+SELECT journal_id, account, debit, credit, component, code, original_date FROM journal_line WHERE journal_id = ANY(%s)
 ORDER BY journal_id, line
 
 -- name: mark_sent

@@ -53,6 +53,20 @@ class StoreDay(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: Figure
     """Posted, and found the same when the ERP's books were read back."""
     differences: tuple[Difference, ...]
+    adjusted: Figure = Figure()
+    """What late arrivals of other days brought into this day's journals, less what its own took to later ones."""
+
+
+class LateArrivals(msgspec.Struct, frozen=True, kw_only=True):
+    """What came after its store's day was closed, and where it is posted. Reversals of corrections count negative."""
+
+    store: str
+    business_date: date
+    posted_date: date
+    """The day itself if it was reopened; else the one on which it was adjusted."""
+    currency: str
+    events: int
+    figure: Figure
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +76,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """True if every day is closed and proven without a difference other than open exceptions."""
     totals: dict[str, dict[str, Figure]]
     days: tuple[StoreDay, ...]
+    late: tuple[LateArrivals, ...] = ()
 
 
 def reconcile(
@@ -78,24 +93,58 @@ def reconcile(
         "first": first,
         "last": last,
     }
-    gaps = _gaps(connection, parameters)
+    named = _named(connection, parameters)
     waiting = _waiting(connection, parameters)
-    rows = {(row[0], row[1]): row for row in connection.execute(_sql.days, parameters).fetchall()}
+    rows: dict[tuple[str, date], list[tuple]] = defaultdict(list)
+    for row in connection.execute(_sql.days, parameters).fetchall():
+        rows[(row[0], row[1])].append(row)
     for place in waiting.keys() - rows.keys():  # nothing but exceptions is known of that day
-        rows[place] = (*place, None, *_NOTHING)
+        rows[place].append((*place, None, *_NOTHING))
     places = sorted(rows, key=lambda place: (place[1], place[0]))
-    days = tuple(_day(rows[place], waiting.get(place, []), gaps.get(place, []), erp) for place in places)
+    days = tuple(
+        day for place in places for day in _days(rows[place], waiting.get(place, []), named.get(place, []), erp=erp)
+    )
     totals: dict[str, dict[str, Figure]] = defaultdict(lambda: defaultdict(Figure))
     for day in days:
         sums = totals[day.currency]
         for name in ("captured", "recorded", "in_exceptions", "posted", "acknowledged"):
             sums[name] += getattr(day, name) or Figure()
     ok = all(day.captured is not None and not _broken(day) for day in days)
-    return Report(ok=ok, totals={currency: dict(sums) for currency, sums in totals.items()}, days=days)
+    late = tuple(
+        LateArrivals(
+            store=store_, business_date=day_, posted_date=posted, currency=currency, events=n, figure=Figure(*figure)
+        )
+        for store_, day_, posted, currency, n, *figure in connection.execute(_sql.late, parameters)
+    )
+    return Report(ok=ok, totals={currency: dict(sums) for currency, sums in totals.items()}, days=days, late=late)
 
 
-_NOTHING = (None, None, None, None, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, ())
+_NOTHING = (None, None, None, None, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, ())
 """The figures of a day of which nothing was recorded."""
+
+
+def _named(connection: psycopg.Connection, parameters: dict[str, object]) -> dict[tuple[str, date], list[Difference]]:
+    """Differences that are found one by one: holes in sequences, orders that two systems have sold."""
+    found: dict[tuple[str, date], list[Difference]] = defaultdict(list)
+    for place, gaps in _gaps(connection, parameters).items():
+        found[place] += [Difference("sequence_gap", gap) for gap in gaps]
+    for store, day, order, key, other, source in connection.execute(_sql.orders_twice, parameters):
+        text = f"order {order} is recorded as {key} and, by {source}, as {other}"
+        found[(store, day)].append(Difference("duplicate_channel", text))
+    return found
+
+
+def _days(rows: list[tuple], waiting: list[_Waiting], named: list[Difference], *, erp: bool) -> list[StoreDay]:
+    """A store's day in each of its currencies: the one it closed in first, which also has what fits none."""
+    rows = sorted(rows, key=lambda row: row[3] is None)
+    currencies = [row[2] for row in rows]
+    closed_in = rows[0][2] if rows[0][3] is not None else None
+    days = []
+    for row in rows:
+        primary = row is rows[0]
+        own = [w for w in waiting if w.currency == row[2] or (primary and w.currency not in currencies)]
+        days.append(_day(row, own, named if primary else [], erp=erp, closed_in=closed_in))
+    return days
 
 
 def _broken(day: StoreDay) -> bool:
@@ -147,10 +196,10 @@ def _without(first: int, last: int, known: set[int]) -> list[str]:
     return spans
 
 
-def _day(row: tuple, waiting: list[_Waiting], gaps: list[str], erp: bool) -> StoreDay:
+def _day(row: tuple, waiting: list[_Waiting], named: list[Difference], *, erp: bool, closed_in: str | None) -> StoreDay:
     store, day, currency, closed_n, closed, tills_n, tills, *rest = row
-    recorded, journaled, posted, confirmed = (Figure(*rest[i : i + 2]) for i in range(0, 8, 2))
-    unposted = rest[8]
+    recorded, journaled, posted, confirmed, adjusted = (Figure(*rest[i : i + 2]) for i in range(0, 10, 2))
+    unposted = rest[10]
     sales = [one for one in waiting if one.kind in _SELLING and currency in (None, one.currency)]
     others = [one for one in waiting if one not in sales]
     if currency is None and sales:
@@ -160,7 +209,10 @@ def _day(row: tuple, waiting: list[_Waiting], gaps: list[str], erp: bool) -> Sto
     excepted = sum((one.figure for one in sales), Figure())
     captured = None if closed_n is None else Figure(closed_n, closed)
     differences: list[Difference] = []
-    if captured is None:
+    if captured is None and closed_in is not None:
+        text = f"the store has closed the day in {closed_in}: nothing to prove {currency} against"
+        differences.append(Difference("currency_changed", text, recorded.count, recorded.amount))
+    elif captured is None:
         differences.append(_open(others))
     else:
         _compare_captured(differences, captured, recorded + excepted)
@@ -174,11 +226,12 @@ def _day(row: tuple, waiting: list[_Waiting], gaps: list[str], erp: bool) -> Sto
         text = ", ".join(one.words() for one in others) + " in exceptions"
         differences.append(Difference("others_in_exceptions", text, sum(one.figure.count for one in others)))
     if erp and captured is not None:
-        _compare(differences, "not_in_journals", "recorded are", recorded, journaled, "in journals")
+        told = "recorded are" if adjusted == Figure() else "recorded, with late arrivals posted to other days, are"
+        _compare(differences, "not_in_journals", told, recorded + adjusted, journaled, "in journals")
         states = ", ".join(unposted)
         _compare(differences, "not_posted", "in journals are", journaled, posted, f"posted; others are {states}")
         _compare(differences, "not_confirmed", "posted are", posted, confirmed, "confirmed by reading the ERP back")
-    differences += [Difference("sequence_gap", gap) for gap in gaps]
+    differences += named
     return StoreDay(
         store=store,
         business_date=day,
@@ -189,6 +242,7 @@ def _day(row: tuple, waiting: list[_Waiting], gaps: list[str], erp: bool) -> Sto
         posted=posted,
         acknowledged=confirmed,
         differences=tuple(differences),
+        adjusted=adjusted,
     )
 
 

@@ -30,4 +30,17 @@ def print_report(console: Console, report: Report) -> None:
         console.print(table)
     if len(differing) > MOST_ROWS:
         console.print(f"… and {len(differing) - MOST_ROWS} more days; --json has them all")
+    if report.late:
+        print_late(console, report)
     console.print("[green]proven[/]" if report.ok else "[red]not proven[/]")
+
+
+def print_late(console: Console, report: Report) -> None:
+    """What arrived after its day was closed, and where it is posted."""
+    table = Table("store", "business date", "posted to", "late arrivals", title="after the day was closed")
+    for late in report.late[:MOST_ROWS]:
+        where = "the day, reopened" if late.posted_date == late.business_date else str(late.posted_date)
+        table.add_row(late.store, str(late.business_date), where, f"{_text(late.figure)} {late.currency}")
+    console.print(table)
+    if len(report.late) > MOST_ROWS:
+        console.print(f"… and {len(report.late) - MOST_ROWS} more; --json has them all")

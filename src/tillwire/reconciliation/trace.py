@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -32,6 +32,16 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     published: bool
     journal: dict[str, Any] | None
     exceptions: list[dict[str, Any]]
+    version: dict[str, Any] | None = None
+    """Of a correction: its number, and what became of it (recorded; superseded, and by which version)."""
+    posted_date: date | None = None
+    """Of what came after its day was closed: the business date it is posted to."""
+    reversal: dict[str, Any] | None = None
+    """Where it was corrected: the version that took its place, and the effects that were taken back."""
+    originals: list[dict[str, Any]] = []
+    """What it did to earlier transactions: voided them (1; -1 takes a void back), took goods back."""
+    referred_to_by: list[dict[str, Any]] = []
+    """What later transactions did to it, reversals of corrections included."""
 
 
 def _rows(connection: psycopg.Connection, query: str, parameters: tuple[object, ...]) -> list[dict[str, Any]]:
@@ -41,8 +51,8 @@ def _rows(connection: psycopg.Connection, query: str, parameters: tuple[object, 
 
 
 def trace(connection: psycopg.Connection, key: str) -> list[Trace]:
-    """What is known of a business key (store/register/business date/sequence): a trace for each source that sent it."""
-    return [_trace(connection, *row) for row in connection.execute(_sql.accepted, (key,)).fetchall()]
+    """What is known of a business key (store/register/business date/sequence): a trace for each source and version."""
+    return [_trace(connection, *row) for row in connection.execute(_sql.accepted, {"key": key}).fetchall()]
 
 
 def _trace(
@@ -56,22 +66,24 @@ def _trace(
 ) -> Trace:
     raw = frames.unpack(body)[ordinal]
     recorded = next(iter(_rows(connection, _sql.recorded, (group_id, ordinal))), None)
-    entries: list[dict[str, Any]] = []
-    movements: list[dict[str, Any]] = []
-    journal = None
-    published = False
+    effects: dict[str, Any] = {"entries": [], "movements": [], "journal": None, "published": False}
+    past: dict[str, Any] = {}
     translated = None
     if recorded is not None:
-        offset = recorded["event_offset"]
-        stored = next(read_chunks(connection, recorded["partition"], offset, most_chunks=1))[0]
+        stored = next(read_chunks(connection, recorded["partition"], recorded["event_offset"], most_chunks=1))[0]
         translated = msgspec.Raw(stored.raw) if stored.raw != raw else None
         message = EVENT_DECODER.decode(raw).data
-        place = (store_of(message), business_date_of(message), offset)
-        entries = _rows(connection, _sql.entries, place)
-        movements = _rows(connection, _sql.movements, place)
-        journal = next(iter(_rows(connection, _sql.journal, (*place, offset))), None)
-        row = connection.execute(_sql.published, (offset, recorded["partition"])).fetchone()
-        published = bool(row and row[0])
+        place = (recorded["partition"], recorded["event_offset"])
+        effects = _effects(connection, message, *place)
+        version = getattr(message, "version", 1)
+        base = getattr(message, "base_key", key)
+        past = {
+            "version": next(iter(_rows(connection, _sql.version, place)), None),
+            "originals": _rows(connection, _sql.did_to_others, place),
+            "referred_to_by": _rows(connection, _sql.done_by_others, (base,)),
+        }
+        for found in _rows(connection, _sql.reversal, (base, source, version)):
+            past["reversal"] = found | _effects(connection, message, found["partition"], found["event_offset"])
     return Trace(
         key=key,
         source=source,
@@ -79,9 +91,22 @@ def _trace(
         raw=msgspec.Raw(raw),
         translated=translated,
         recorded=recorded,
-        entries=entries,
-        movements=movements,
-        published=published,
-        journal=journal,
         exceptions=_rows(connection, _sql.exceptions_of, (key, source)),
+        **effects,
+        **past,
     )
+
+
+def _effects(connection: psycopg.Connection, message: Any, partition: int, offset: int) -> dict[str, Any]:
+    """What an event at an offset did: entries and journal on the day it is posted to, movements on its own."""
+    store, day = store_of(message), business_date_of(message)
+    late = connection.execute(_sql.posted_date, (store, day, offset)).fetchone()
+    posted = late[0] if late else day
+    row = connection.execute(_sql.published, (offset, partition)).fetchone()
+    return {
+        "entries": _rows(connection, _sql.entries, (store, posted, offset)),
+        "movements": _rows(connection, _sql.movements, (store, day, offset)),
+        "journal": next(iter(_rows(connection, _sql.journal, (store, posted, offset, offset))), None),
+        "published": bool(row and row[0]),
+        "posted_date": late[0] if late else None,
+    }

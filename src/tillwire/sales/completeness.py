@@ -14,6 +14,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.events.recorded import InlineProjection, Recorded
 from tillwire.model.money import ZERO
+from tillwire.model.reversal import TransactionReversed
 from tillwire.model.till import DayClosed, DayOpened, TillClosed
 from tillwire.model.transaction import SELLING, Transaction
 
@@ -21,13 +22,12 @@ _sql = sql.load("tillwire.sales", "sales.sql")
 
 
 class _Counter:
-    __slots__ = ("amount", "currency", "recorded", "selling", "sequences")
+    __slots__ = ("amount", "recorded", "selling", "sequences")
 
-    def __init__(self, currency: str) -> None:
+    def __init__(self) -> None:
         self.recorded = 0
         self.selling = 0
         self.amount = ZERO
-        self.currency = currency
         self.sequences: list[int] = []
 
 
@@ -41,17 +41,23 @@ class Completeness(InlineProjection):
 
     def begin(self) -> None:
         """Forget what was gathered."""
-        self._counters: dict[tuple[str, str, date], _Counter] = {}
+        self._counters: dict[tuple[str, str, date, str], _Counter] = {}
         self._tills: list[tuple[object, ...]] = []
         self._opened: list[tuple[object, ...]] = []
         self._closed: list[tuple[object, ...]] = []
         self._notes: dict[tuple[str, date, str], int] = {}
 
     def apply(self, recorded: Recorded) -> None:
-        """Gather a transaction, a till close, or the opening or closing of a store's day."""
+        """Gather a transaction or its reversal, a till close, or the opening or closing of a store's day."""
         message = recorded.message
+        effect = 1
+        if recorded.enrichment.past is not None and recorded.superseded():
+            return
         if isinstance(message, Transaction):
-            self._transaction(message)
+            self._transaction(message, 1)
+        elif isinstance(message, TransactionReversed):
+            effect = -1
+            self._transaction(message.transaction, -1)
         elif isinstance(message, TillClosed):
             over_short = sum((tender.counted - tender.calculated for tender in message.tenders), ZERO)
             totals = message.totals
@@ -87,18 +93,18 @@ class Completeness(InlineProjection):
         if recorded.enrichment.notes:
             for rule, lines in recorded.enrichment.notes.items():
                 place = (message.store, message.business_date, rule)
-                self._notes[place] = self._notes.get(place, 0) + lines
+                self._notes[place] = self._notes.get(place, 0) + effect * lines
 
-    def _transaction(self, tx: Transaction) -> None:
-        place = (tx.store, tx.register, tx.business_date)
+    def _transaction(self, tx: Transaction, effect: int) -> None:
+        place = (tx.store, tx.register, tx.business_date, tx.currency)
         counter = self._counters.get(place)
         if counter is None:
-            counter = self._counters[place] = _Counter(tx.currency)
-        counter.recorded += 1
+            counter = self._counters[place] = _Counter()
+        counter.recorded += effect
         counter.sequences.append(tx.sequence)
         if tx.kind in SELLING:
-            counter.selling += 1
-            counter.amount += tx.total
+            counter.selling += effect
+            counter.amount += effect * tx.total
 
     def write(self, connection: psycopg.Connection) -> None:
         """Add to the counters and store the control totals."""
@@ -126,13 +132,13 @@ class Completeness(InlineProjection):
         places = sorted(self._counters)
         counters = [self._counters[place] for place in places]
         parameters = {
-            "stores": [store for store, _, _ in places],
-            "registers": [register for _, register, _ in places],
-            "dates": [day for _, _, day in places],
+            "stores": [store for store, _, _, _ in places],
+            "registers": [register for _, register, _, _ in places],
+            "dates": [day for _, _, day, _ in places],
             "recorded": [counter.recorded for counter in counters],
             "selling": [counter.selling for counter in counters],
             "amounts": _numerics([counter.amount for counter in counters]),
-            "currencies": [counter.currency for counter in counters],
+            "currencies": [currency for _, _, _, currency in places],
             "sequences": [_multirange(counter.sequences) for counter in counters],
         }
         connection.execute(_sql.add_completeness, parameters)

@@ -70,11 +70,12 @@ def _lines(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
     liabilities: dict[str, Decimal] = {}
     discounts: dict[str, Decimal] = {}
     taxes: dict[str, Decimal] = {}
-    included = transaction.tax_included
+    all_included = transaction.tax_included
     for line, product_class in zip(transaction.lines, classes, strict=True):
         if line.voided:
             continue
         debit = -line.amount
+        included = all_included if line.tax_included is None else line.tax_included
         for discount in line.discounts:
             off = discount.amount
             debit -= off

@@ -10,6 +10,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.events.recorded import Recorded
 from tillwire.model.money import ZERO
+from tillwire.model.reversal import TransactionReversed
 from tillwire.model.transaction import SELLING, Transaction
 
 _sql = sql.load("tillwire.sales", "sales.sql")
@@ -25,15 +26,17 @@ class HourlySales:
         """Add the events to their hours. A transaction without a time counts in no hour."""
         hours: dict[tuple[str, str, int, str], tuple[int, Decimal]] = {}
         for recorded in events:
-            tx = recorded.message
-            if not isinstance(tx, Transaction) or tx.kind not in SELLING:
+            tx, effect = recorded.message, 1
+            if isinstance(tx, TransactionReversed):
+                tx, effect = tx.transaction, -1
+            if not isinstance(tx, Transaction) or tx.kind not in SELLING or recorded.superseded():
                 continue
             moment = tx.ended_at or tx.began_at
             if moment is None:
                 continue
             place = (tx.store, str(tx.business_date), moment.hour, tx.currency)
             count, amount = hours.get(place, (0, ZERO))
-            hours[place] = (count + 1, amount + tx.total)
+            hours[place] = (count + effect, amount + effect * tx.total)
         if not hours:
             return
         places = sorted(hours)

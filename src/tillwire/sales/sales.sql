@@ -3,12 +3,17 @@ COPY sale (store, business_date, event_offset, register, sequence, kind, currenc
            codes, amounts)
 FROM STDIN
 
+-- name: copy_other_sales
+COPY sale (store, business_date, event_offset, effect, original_date, register, sequence, kind, currency, total, tax,
+           discount, components, codes, amounts)
+FROM STDIN
+
 -- name: add_completeness
 INSERT INTO completeness (store, register, business_date, recorded, selling, amount, currency, sequences)
 SELECT * FROM unnest(%(stores)b::text[], %(registers)b::text[], %(dates)b::date[], %(recorded)b::int8[],
                      %(selling)b::int8[], %(amounts)s::numeric[], %(currencies)b::text[],
                      %(sequences)s::int8multirange[])
-ON CONFLICT (store, register, business_date) DO UPDATE
+ON CONFLICT (store, register, business_date, currency) DO UPDATE
 SET recorded = completeness.recorded + excluded.recorded,
     selling = completeness.selling + excluded.selling,
     amount = completeness.amount + excluded.amount,
@@ -18,6 +23,10 @@ SET recorded = completeness.recorded + excluded.recorded,
 INSERT INTO till_close (store, business_date, register, shift, event_offset, currency, transactions, amount, over_short,
                         first_sequence, last_sequence)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (store, business_date, register, shift) DO UPDATE
+SET event_offset = excluded.event_offset, currency = excluded.currency, transactions = excluded.transactions,
+    amount = excluded.amount, over_short = excluded.over_short, first_sequence = excluded.first_sequence,
+    last_sequence = excluded.last_sequence
 
 -- name: open_day
 INSERT INTO store_day (store, business_date, opened_offset) VALUES (%s, %s, %s)
@@ -47,3 +56,17 @@ SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(hours)b::int2[], %
 ON CONFLICT (store, business_date, hour, currency) DO UPDATE
 SET transactions = hourly_sales.transactions + excluded.transactions,
     amount = hourly_sales.amount + excluded.amount
+
+-- name: copy_late
+COPY late_arrival (store, business_date, event_offset, posted_date, register, currency, transactions, amount) FROM STDIN
+
+-- name: add_references
+INSERT INTO reference_to (partition, event_offset, original, by_key, voids, skus, quantities)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+
+-- name: add_versions
+INSERT INTO version (partition, event_offset, key, source, version, outcome, by_version) VALUES (%s, %s, %s, %s, %s, %s, %s)
+
+-- name: add_order_sales
+INSERT INTO order_sale (partition, event_offset, company, order_number, source, channel, key, store, business_date, effect)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)

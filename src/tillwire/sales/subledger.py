@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 
 import psycopg
 
@@ -12,6 +13,7 @@ from tillwire.database.arrays import number_array, text_array
 from tillwire.database.copying import copy_rows, escaped
 from tillwire.events.recorded import InlineProjection, Recorded
 from tillwire.model.money import ZERO
+from tillwire.model.reversal import TransactionReversed
 from tillwire.model.till import TillClosed
 from tillwire.model.transaction import Transaction
 from tillwire.sales.entries import DISCOUNT, TAX, Entries, entries_of, till_entries
@@ -33,18 +35,29 @@ class Subledger(InlineProjection):
     def begin(self) -> None:
         """Forget what was gathered."""
         self._sales: list[str] = []
+        self._others: list[str] = []
         self._due: dict[tuple[str, date], int] = {}
 
     def apply(self, recorded: Recorded) -> None:
-        """Gather a transaction, or a till close with its over and short."""
+        """Gather a transaction, its reversal, or a till close with its over and short."""
         message = recorded.message
         if isinstance(message, Transaction):
-            self._transaction(recorded, message)
+            if recorded.enrichment.past is None:
+                self._transaction(recorded, message)
+                self._due[(message.store, message.business_date)] = recorded.offset
+                return
+            if recorded.superseded():
+                return
+            self._with_past(recorded, message, 1)
         elif isinstance(message, TillClosed):
+            if recorded.superseded():
+                return
             self._till(recorded, message)
+        elif isinstance(message, TransactionReversed):
+            self._with_past(recorded, message.transaction, -1)
         else:
             return
-        self._due[(message.store, message.business_date)] = recorded.offset
+        self._due[(message.store, recorded.posted_date())] = recorded.offset
 
     def _transaction(self, recorded: Recorded, tx: Transaction) -> None:
         entries = entries_of(tx, recorded.enrichment.classes)
@@ -61,16 +74,37 @@ class Subledger(InlineProjection):
             f"{tx.currency}\t{tx.total!s}\t{tax!s}\t{discount!s}\t{_columns(entries, plain=plain)}"
         )
 
+    def _with_past(self, recorded: Recorded, tx: Transaction, effect: int) -> None:
+        """A transaction or its reversal (``effect`` -1: all with the other sign), perhaps posted to a later day."""
+        entries = [
+            (component, code, effect * amount)
+            for component, code, amount in entries_of(tx, recorded.enrichment.classes)
+        ]
+        tax = -sum([amount for component, _, amount in entries if component is TAX], ZERO)
+        discount = sum([amount for component, _, amount in entries if component is DISCOUNT], ZERO)
+        head = f"{tx.sequence}\t{tx.kind!s}\t{tx.currency}\t{effect * tx.total!s}\t{tax!s}\t{discount!s}"
+        self._other(recorded, tx.register, head, effect, entries)
+
     def _till(self, recorded: Recorded, till: TillClosed) -> None:
-        columns = _columns(till_entries(till), plain=False)
-        self._sales.append(
-            f"{escaped(till.store)}\t{recorded.day}\t{recorded.offset}\t{escaped(till.register)}\t\\N\t\\N\t"
-            f"{till.currency}\t0\t0\t0\t{columns}"
+        entries = till_entries(till)
+        past = recorded.enrichment.past
+        if past is not None and past.before:  # a correction: what differs from the close that it corrects
+            entries = _less(entries, past.before)
+        self._other(recorded, till.register, f"\\N\t\\N\t{till.currency}\t0\t0\t0", 1, entries)
+
+    def _other(self, recorded: Recorded, register: str, head: str, effect: int, entries: Entries) -> None:
+        posted = recorded.posted_date()
+        own = recorded.day
+        original = own if own != posted.isoformat() else "\\N"
+        self._others.append(
+            f"{escaped(recorded.store)}\t{posted}\t{recorded.offset}\t{effect}\t{original}\t{escaped(register)}\t{head}\t"
+            f"{_columns(entries, plain=False)}"
         )
 
     def write(self, connection: psycopg.Connection) -> None:
         """Copy the rows, and note the store days that have something to post."""
         copy_rows(connection, _sql.copy_sales, self._sales)
+        copy_rows(connection, _sql.copy_other_sales, self._others)
         if self._due and self._mark_due:
             places = sorted(self._due)
             parameters = {
@@ -80,6 +114,14 @@ class Subledger(InlineProjection):
             }
             connection.execute(_sql.mark_due, parameters)
         self.begin()
+
+
+def _less(entries: Entries, before: Sequence[tuple[str, str, Decimal]]) -> Entries:
+    """``entries`` less those of ``before``, without what is zero."""
+    amounts = {(component, code): amount for component, code, amount in entries}
+    for component, code, amount in before:
+        amounts[(component, code)] = amounts.get((component, code), ZERO) - amount
+    return [(component, code, amount) for (component, code), amount in amounts.items() if amount]
 
 
 def _columns(entries: Entries, *, plain: bool) -> str:
