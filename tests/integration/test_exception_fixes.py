@@ -32,6 +32,7 @@ from tillwire.exceptions.dry_run import DryRun, Rehearsal
 from tillwire.exceptions.fixes import FixRefused, PayloadRefused
 from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
+from tillwire.reconciliation.trace import trace
 
 BOOK = AccountBook(DEFAULT_ACCOUNTS, "1999")
 WRONG = sale(1, line("milk", "1", "50.00"), total="60.00", tenders=[tender("60.00")])
@@ -139,6 +140,10 @@ def test_an_edit_may_move_a_sale_to_the_store_it_was_sold_in(database_url: str, 
     record(database_url)
     assert rows(connection, "SELECT store, total FROM sale") == [("102", Decimal("4.40"))]
     assert accept(database_url, [changed(moved, operator="x")]) == [["conflict"]]
+    (traced,) = trace(connection, "999/1/2026-03-02/1")
+    assert bytes(traced.raw) == raw(sale(1, store="999"))
+    assert bytes(traced.translated or b"") == raw(moved), "what was recorded in its place"
+    assert [one["component"] for one in traced.entries] == ["revenue", "tax", "tender"]
 
 
 def test_what_waits_for_an_entity_goes_on_when_an_edit_shows_it_was_another(

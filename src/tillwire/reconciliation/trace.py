@@ -72,7 +72,7 @@ def _trace(
     if recorded is not None:
         stored = next(read_chunks(connection, recorded["partition"], recorded["event_offset"], most_chunks=1))[0]
         translated = msgspec.Raw(stored.raw) if stored.raw != raw else None
-        message = EVENT_DECODER.decode(raw).data
+        message = EVENT_DECODER.decode(stored.raw).data  # an edit may have moved it to another store or day
         place = (recorded["partition"], recorded["event_offset"])
         effects = _effects(connection, message, *place)
         version = getattr(message, "version", 1)
