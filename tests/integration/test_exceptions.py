@@ -13,9 +13,11 @@ from builders import (
     REGISTERS,
     Event,
     changed,
+    event,
     fulfilment,
     level,
     line,
+    mapping,
     masters,
     movement,
     post_void,
@@ -314,10 +316,17 @@ CLEARING: list[tuple[Event, Event]] = [
     (sale(1, currency="EUR"), store(revision=2, currency="EUR")),
     (sale(1, tenders=[tender("4.40", "bitcoin")]), tender_type("bitcoin")),
     (sale(1, line(tax=("NEW", "0.20"))), tax_code("NEW")),
+    (sale(1, line("EXT-9")), mapping("product", "EXT-9", "milk")),
+    (sale(1, tenders=[tender("4.40", "C")]), mapping("tender", "C", "cash")),
+    (sale(1, line(tax=("T1", "0.20"))), mapping("tax_code", "T1", "STD")),
+    (sale(1, line("beer", unit="PK6")), mapping("unit", "PK6", "SIX")),
+    (sale(1, register="9"), event("master.register", {"store": "101", "register": "9", "revision": 1})),
 ]
 
 
-@pytest.mark.parametrize(("one", "remedy"), CLEARING, ids=[one["type"] for _, one in CLEARING])
+@pytest.mark.parametrize(
+    ("one", "remedy"), CLEARING, ids=[f"{remedy['type']}-{n}" for n, (_, remedy) in enumerate(CLEARING)]
+)
 def test_what_master_data_mends_clears_itself(
     database_url: str, connection: psycopg.Connection, one: Event, remedy: Event
 ) -> None:
@@ -333,6 +342,18 @@ def test_what_master_data_mends_clears_itself(
         ("clear", "hub"),
         ("resolve", "hub"),
     ]
+
+
+def test_a_period_that_is_opened_again_clears_what_came_into_it(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    period = {"company": "ACME", "period": "2026-03", "first": "2026-03-01", "last": "2026-03-31"}
+    closed = event("master.period", {**period, "open": False, "revision": 1})
+    load(database_url, *masters(), closed)
+    load(database_url, sale(1))
+    assert [row.cause for row in queue.listed(connection)] == ["period_closed:2026-03-02"]
+    load(database_url, event("master.period", {**period, "revision": 2}))
+    assert recorded(connection) == [1]
 
 
 def test_only_what_lacked_the_record_clears(database_url: str, connection: psycopg.Connection) -> None:

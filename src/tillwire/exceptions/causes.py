@@ -179,6 +179,16 @@ def cleared_by(record: Any) -> list[str]:
     return []
 
 
+def cleared_endings(record: Any) -> list[tuple[str, str]]:
+    """The same for causes of which a record knows the last part only: code, and what the cause ends with."""
+    if isinstance(record, master.MappingRecord) and record.active:
+        if record.kind == "unit":
+            return [("unknown_uom", f":{record.external}")]
+        if record.kind == "register":
+            return [("unknown_register", f"/{record.external}")]
+    return []
+
+
 def decoded(raw: bytes) -> Any:
     """Raw JSON as plain values with exact numbers, or none where it cannot be read."""
     try:

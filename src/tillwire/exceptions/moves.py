@@ -81,13 +81,19 @@ def supersede(connection: psycopg.Connection, recorded: Sequence[tuple[str, int]
     return len(ids)
 
 
-def clear(connection: psycopg.Connection, causes: Collection[str]) -> int:
-    """Put open exceptions of these causes back to the workers: what they lacked has come. Returns how many."""
-    if not causes:
-        return 0
-    ids = [one for (one,) in connection.execute(_sql.of_causes, {"causes": list(causes)})]
-    requeue(connection, ids, "clear", HUB, note="what was missing is recorded")
-    return len(ids)
+def clear(connection: psycopg.Connection, causes: Collection[str], endings: Collection[tuple[str, str]] = ()) -> int:
+    """Put open exceptions of these causes back to the workers: what they lacked has come. Returns how many.
+
+    ``endings`` are codes with what their causes end with.
+    """
+    found: set[int] = set()
+    if causes:
+        found.update(one for (one,) in connection.execute(_sql.of_causes, {"causes": list(causes)}))
+    if endings:
+        parameters = {"codes": [code for code, _ in endings], "endings": [ending for _, ending in endings]}
+        found.update(one for (one,) in connection.execute(_sql.of_endings, parameters))
+    requeue(connection, sorted(found), "clear", HUB, note="what was missing is recorded")
+    return len(found)
 
 
 def requeue(connection: psycopg.Connection, ids: Sequence[int], action: str, actor: str, *, note: str = "") -> None:

@@ -46,6 +46,13 @@ WHERE state = 'waiting' AND waits_for = ANY(%(entities)b::text[]) ORDER BY excep
 SELECT exception_id FROM exception
 WHERE state = 'open' AND severity = 'blocking' AND foreign_id IS NULL AND cause = ANY(%(causes)b::text[]) ORDER BY exception_id FOR UPDATE
 
+-- name: of_endings
+SELECT e.exception_id
+FROM unnest(%(codes)b::text[], %(endings)b::text[]) AS m (code, ending)
+JOIN exception e ON e.code = m.code AND right(e.cause, length(m.ending)) = m.ending
+WHERE e.state = 'open' AND e.severity = 'blocking' AND e.foreign_id IS NULL
+ORDER BY e.exception_id FOR UPDATE OF e
+
 -- name: older_states
 SELECT e.exception_id
 FROM unnest(%(entities)b::text[], %(revisions)b::int8[]) AS r (entity, revision)

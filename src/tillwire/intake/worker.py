@@ -21,7 +21,7 @@ from tillwire.events.log import Append
 from tillwire.events.partitions import CATALOGUE_PARTITION, MASTER_PARTITION
 from tillwire.events.recorded import InlineProjection
 from tillwire.exceptions import moves
-from tillwire.exceptions.causes import cleared_by, entity_of
+from tillwire.exceptions.causes import cleared_by, cleared_endings, entity_of
 from tillwire.exceptions.codes import BLOCKING, WARNING
 from tillwire.exceptions.raising import Row, raise_all
 from tillwire.faultpoints import passing
@@ -337,7 +337,8 @@ class Worker:
             moves.supersede(self._connection, states)
         if masters:
             moves.lock_against_raising(self._connection)
-            moves.clear(self._connection, [cause for record in masters for cause in cleared_by(record)])
+            endings = [ending for record in masters for ending in cleared_endings(record)]
+            moves.clear(self._connection, [cause for record in masters for cause in cleared_by(record)], endings)
 
     def _raise(self, faulty: list[Item], warned: list[Item], *, recorded_masters: bool) -> None:
         """Raise exceptions. Those for want of master data that has come meanwhile go back to the queue at once."""
