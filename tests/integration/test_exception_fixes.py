@@ -149,7 +149,7 @@ def test_an_edit_may_move_a_sale_to_the_store_it_was_sold_in(database_url: str, 
 def test_what_waits_for_an_entity_goes_on_when_an_edit_shows_it_was_another(
     database_url: str, connection: psycopg.Connection
 ) -> None:
-    wrong = sale(1, line("pear"))
+    wrong = sale(1, line("pear"), line("milk"))
     names = ("store", "register", "business_date", "sequence")
     load(database_url, *masters(), wrong, returned(5, original={name: wrong["data"][name] for name in names}))
     fixes.edit(connection, only(connection), raw(changed(wrong, sequence=3, lines=[line("milk")])), **HOW)

@@ -28,10 +28,11 @@ def trade(chance: random.Random) -> list[Any]:
     events = []
     for number in STORES:
         for sequence in range(1, 31, 2):
-            sold = sale(sequence, line(chance.choice((*FRUITS, "milk"))), store=number)
+            sku = chance.choice((*FRUITS, "milk"))
+            sold = sale(sequence, line(sku), store=number)
             names = ("store", "register", "business_date", "sequence")
             original = {name: sold["data"][name] for name in names}
-            back = returned(sequence + 1, store=chance.choice(STORES), register="2", original=original)
+            back = returned(sequence + 1, line(sku, "-1"), store=chance.choice(STORES), register="2", original=original)
             back["data"]["sequence"] = 1000 + 100 * int(number) + sequence
             events += [sold, back, movement(f"D-{sequence}", ((chance.choice(FRUITS), "1"),), store=number)]
     return events
@@ -135,7 +136,7 @@ def test_a_worker_that_dies_leaves_the_queue_whole(
     database_url: str, connection: psycopg.Connection, point: str
 ) -> None:
     """It dies while raising and holding, while clearing, and while what was held is released."""
-    broken = sale(1, line("pear"))
+    broken = sale(1, line("pear"), line("milk", "9", "2.00"))
     names = ("store", "register", "business_date", "sequence")
     back = returned(2, original={name: broken["data"][name] for name in names})
     load(database_url, *masters())

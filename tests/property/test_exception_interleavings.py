@@ -61,6 +61,8 @@ def retailer(chance: random.Random) -> tuple[list[Event], dict[str, Event]]:
                 one = sale(sequence, line(sku, str(chance.randrange(1, 4)), "2.00"), store=number)
             elif kind == "return":
                 before = chance.choice(sold)
+                sold.remove(before)
+                sku = before["data"]["lines"][0]["sku"]
                 one = returned(sequence, line(sku, "-1", "2.00"), store=number, original=original(before))
             else:
                 before = chance.choice(sold)
