@@ -49,6 +49,37 @@ def test_a_sale_is_revenue_tax_and_tender() -> None:
     }
 
 
+def test_tax_may_be_in_the_price_of_some_lines() -> None:
+    lines = (
+        line("milk", "1", "2.20", tax=("STD", "0.20"), tax_included=True),
+        line("bread", "1", "1.00", tax=("STD", "0.10")),
+    )
+    one = sale(1, *lines, total="3.30", tenders=[tender("3.30")])
+    assert entries(one) == {
+        "tax STD": "-0.30",
+        "revenue dairy": "-2.00",
+        "revenue bakery": "-1.00",
+        "tender cash": "3.30",
+    }
+    without = sale(1, line("milk", "1", "2.00", tax=("STD", "0.20"), tax_included=False), tax_included=True)
+    assert entries({**without, "data": {**without["data"], "total": "2.20", "tenders": [tender("2.20")]}}) == {
+        "tax STD": "-0.20",
+        "revenue dairy": "-2.00",
+        "tender cash": "2.20",
+    }
+
+
+def test_what_the_ledger_does_not_look_at() -> None:
+    """Foreign notes count at their value in the transaction's currency; points and the customer's currency not at all."""
+    foreign = tender("2.00", foreign={"amount": "300", "currency": "JPY"})
+    extra = {"presentment": {"amount": "1.80", "currency": "EUR"}, "loyalty": [{"account": "a", "earned": "2"}]}
+    shown = line("bread", "1", "1.00", voided=True)
+    one = sale(1, line("milk"), shown, tenders=[foreign], **extra)
+    assert entries(one) == {"revenue dairy": "-2.00", "tender cash": "2.00"}
+    kept = line("milk", "-1", "2.00", moves_stock=False)
+    assert entries(returned(1, kept)) == {"revenue dairy": "2.00", "tender cash": "-2.00"}
+
+
 def test_change_is_negative_cash_and_never_negative_revenue() -> None:
     one = sale(1, line("milk"), tenders=[tender("20.00"), tender("-18.00", change=True)])
     assert entries(one) == {"revenue dairy": "-2.00", "tender cash": "2.00"}

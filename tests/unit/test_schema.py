@@ -23,7 +23,7 @@ from builders import (
 
 from tillwire.http.documentation import FIRST_SALE, event_components
 from tillwire.intake.door import Prepared, read_event
-from tillwire.model.event import MESSAGES
+from tillwire.model.event import HUB_MADE, MESSAGES
 from tillwire.model.schema import envelope_schema, message_schema
 
 EXAMPLES: dict[str, list[Event]] = {name: [] for name in MESSAGES}
@@ -45,7 +45,7 @@ def test_examples_of_every_type_are_valid_by_their_schema(event_type: str) -> No
         assert [error.message for error in validator.iter_errors(example)] == []
 
 
-@pytest.mark.parametrize("event_type", MESSAGES)
+@pytest.mark.parametrize("event_type", [*MESSAGES, *HUB_MADE])
 def test_a_schema_says_what_it_is_and_what_it_needs(event_type: str) -> None:
     schema = message_schema(event_type)
     assert schema["$schema"].endswith("2020-12/schema")

@@ -11,7 +11,7 @@ JOIN awaited a USING (store, business_date)
 
 -- name: past_of
 -- Every version that was accepted under a business key, and what it did if it is recorded.
-SELECT w.key, i.key, i.source, e.partition, e.event_offset, s.kind, s.currency, s.total,
+SELECT w.key, i.key, i.source, e.partition, e.event_offset, s.kind, s.currency, s.total, s.register, s.sequence,
        d.skus, d.quantities
 FROM unnest(%(keys)b::text[], %(stores)b::text[], %(dates)b::date[]) AS w (key, store, business_date)
 CROSS JOIN LATERAL (

@@ -159,12 +159,14 @@ class Remembered:
         }
         self._known = {key: Known({}, 0) for key in keys}
         for base, key, source, *found in self._connection.execute(_sql.past_of, parameters):
-            partition, offset, kind, currency, total, skus, quantities = found
+            partition, offset, kind, currency, total, register, sequence, skus, quantities = found
             known = self._known[base]
             version = int(key.rpartition("@")[2]) if len(key) > len(base) else 1
             if partition is None:
                 known.accepted = True
                 continue
+            if sequence is not None and base.split("/")[1::2] != [register, str(sequence)]:
+                continue  # a person has edited it, and it was another transaction
             known.recorded += 1
             before = known.facts.get(source)
             if before is None or before.version < version:

@@ -15,7 +15,7 @@ from tillwire import config
 from tillwire.exceptions.codes import CODES
 from tillwire.faultpoints import FAULT_POINTS
 from tillwire.intake.rules import NOTES, RULES, Policy
-from tillwire.model.event import MESSAGES
+from tillwire.model.event import HUB_MADE, MESSAGES
 from tillwire.model.schema import envelope_schema, message_schema
 from tillwire.reference.connectors import connectors_page
 from tillwire.reference.texts import MARK, default_text, field_texts, type_text
@@ -32,7 +32,7 @@ def pages() -> dict[str, str]:
         "events.md": _events(),
         "connectors.md": connectors_page(),
     }
-    for event_type in MESSAGES:
+    for event_type in (*MESSAGES, *HUB_MADE):
         found[f"schemas/{event_type}.json"] = _json(_whole_schema(event_type))
     return found
 
@@ -160,7 +160,7 @@ def _rules() -> str:
 def _events() -> str:
     text = MARK + "# Event types\n\nThe envelope is CloudEvents 1.0. The key is what an event is deduplicated by.\n\n"
     text += "| type | message | key | schema |\n| --- | --- | --- | --- |\n"
-    for event_type, message in MESSAGES.items():
+    for event_type, message in {**MESSAGES, **HUB_MADE}.items():
         about = " ".join((inspect.getdoc(message) or "").split("\n\n")[0].split())
         key = (
             " ".join((inspect.getdoc(message.key) or "").split()).rstrip(".").removeprefix("The business key as text: ")
