@@ -152,7 +152,7 @@ def test_what_waits_for_an_entity_goes_on_when_an_edit_shows_it_was_another(
     wrong = sale(1, line("pear"), line("milk"))
     names = ("store", "register", "business_date", "sequence")
     load(database_url, *masters(), wrong, returned(5, original={name: wrong["data"][name] for name in names}))
-    fixes.edit(connection, only(connection), raw(changed(wrong, sequence=3, lines=[line("milk")])), **HOW)
+    fixes.edit(connection, only(connection), raw(sale(3, line("milk"))), **HOW)
     record(database_url)
     assert rows(connection, "SELECT sequence FROM sale ORDER BY 1") == [(3,)]
     codes = "SELECT code FROM exception WHERE state = 'open'"

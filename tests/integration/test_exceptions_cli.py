@@ -11,6 +11,7 @@ import pytest
 from builders import batch, line, masters, product, raw, sale, tender
 from driving import load, record, rows
 
+from tillwire.cli.common import console
 from tillwire.cli.exceptions import app
 
 RIGHT = sale(1, line("milk", "1", "5000.00"))
@@ -22,7 +23,7 @@ def command(database_url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pyt
     """Runs a command on the database; its exit code and what it printed."""
     monkeypatch.setenv("TILLWIRE_DATABASE_URL", database_url)
     monkeypatch.setenv("TILLWIRE_RULES_PAST_DAYS", "36600")
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "_width", 200)
 
     def run(*words: str) -> tuple[int, str]:
         code = app(list(words), exit_on_error=False, result_action="return_value")

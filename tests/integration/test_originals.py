@@ -22,6 +22,7 @@ from builders import (
     masters,
     original_of,
     post_void,
+    product,
     returned,
     sale,
     store,
@@ -449,6 +450,21 @@ def test_what_is_too_late_is_for_a_person(database_url: str, connection: psycopg
     with_policy(database_url, lambda _: LatePolicy(most_days=18))
     assert exception_codes(connection) == []
     check_projections(connection, [*masters(), day_close(), sale(1)])
+
+
+def test_what_came_in_time_and_was_mended_after_the_close_is_not_late(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    """It has the effect that it would have had in its place, whatever the policy for late arrivals is."""
+    sold = [sale(1), sale(2, line("pear"))]
+    load(database_url, *masters(), *sold, day_close(sold))
+    assert exception_codes(connection) == ["unknown_product"]
+    accept(database_url, [product("pear", "fruit")])
+    with_policy(database_url, lambda _: LatePolicy(policy="adjust", most_days=0))
+    assert exception_codes(connection) == []
+    assert rows(connection, "SELECT * FROM late_arrival") == []
+    assert rows(connection, "SELECT business_date, original_date FROM sale ORDER BY event_offset") == [(DAY, None)] * 2
+    assert replayed(database_url)
 
 
 def test_stores_have_policies_of_their_own() -> None:

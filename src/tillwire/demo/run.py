@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tillwire import bootstrap, clock, logs
-from tillwire.config import Connection, Http, Posting, Rules, Settings
+from tillwire.config import Connection, Http, LateArrivals, Posting, Rules, Settings
 from tillwire.connectors.tryton.server import erp_programs
 from tillwire.demo.erp import ACCOUNT_RULES, CACHE, SUSPENSE, DemoErp
 from tillwire.demo.faults import choose, erp_plan
@@ -61,6 +61,7 @@ def settings_for(erp: DemoErp, connections: Iterable[Connection] = ()) -> Settin
         http=Http(port=0, api_keys="off"),
         # The baskets are of 2017, whenever the demo is run.
         rules=Rules(past_days=36_500),
+        late_arrivals=LateArrivals(most_days=36_500),
         posting=Posting(
             accounts=ACCOUNT_RULES,
             suspense_account=SUSPENSE,

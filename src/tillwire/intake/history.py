@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from tillwire.database import sql
 from tillwire.events.log import Append, read_events
 from tillwire.events.recorded import RECORDED, REVERSED, SUPERSEDED, Enrichment, Past, Recorded, Reference
 from tillwire.exceptions.codes import OFF
@@ -23,11 +24,13 @@ from tillwire.intake.remembered import Remembered
 from tillwire.intake.rules import Fault, Policy
 from tillwire.intake.rules_history import Fact, LatePolicy, Standing
 from tillwire.model.event import ReversedEvent
+from tillwire.model.fields import iso_text
 from tillwire.model.reversal import TransactionReversed
 from tillwire.model.till import DayClosed, DayOpened, TillClosed
 from tillwire.model.transaction import Kind, Transaction
 from tillwire.sales.entries import till_entries
 
+_sql = sql.load("tillwire.intake", "history.sql")
 _enrichments = msgspec.msgpack.Decoder(Enrichment)
 
 HUB = "urn:tillwire"
@@ -114,7 +117,7 @@ class History(Remembered):
             past = Past(key=base, source=source, outcome=SUPERSEDED, by_version=newest)
             return Judgement([], _with(enrichment, past))
         before = self._predecessor(fact)
-        posted, fault = self._posted(message, today)
+        posted, fault = self._posted(item, message, today)
         faults = [] if fault is None else [fault]
         references: tuple[Reference, ...] = ()
         order = None
@@ -155,14 +158,23 @@ class History(Remembered):
                 self._before[found] = (recorded.message, recorded.enrichment)
         return self._before[place]
 
-    def _posted(self, message: Any, today: date) -> tuple[date | None, Fault | None]:
-        """The day that a late arrival is posted to; none for what is not late."""
+    def _posted(self, item: Item, message: Any, today: date) -> tuple[date | None, Fault | None]:
+        """The day that a late arrival is posted to; none for what is not late.
+
+        What was accepted before the close and only mended after it is not late: it has the effect it would have had.
+        """
         own: date = message.business_date
         if type(message) is DayClosed or (message.store, own) not in self._closed:
+            return None, None
+        if item.retry and self._came_in_time(item, f"{message.store}/{iso_text(own)}/day-close"):
             return None, None
         policy = self._late(message.store)
         fault = rules.too_late(own, today, policy)
         return (own if policy.policy == "reopen" else self._open_day(message.store, own)), fault
+
+    def _came_in_time(self, item: Item, close: str) -> bool:
+        row = self._connection.execute(_sql.closed_by, {"key": close, "group_id": item.group_id}).fetchone()
+        return row is not None and bool(row[0])
 
     def _open_day(self, store: str, late: date) -> date:
         """The store's current day: the first later one that is not closed, or the day after the last closed."""

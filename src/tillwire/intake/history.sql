@@ -47,6 +47,10 @@ SELECT store, business_date, closed_offset IS NOT NULL FROM store_day
 JOIN unnest(%(stores)b::text[], %(firsts)b::date[]) AS f (store, first) USING (store)
 WHERE business_date >= first
 
+-- name: closed_by
+-- Whether something was accepted before the close of its day was.
+SELECT %(group_id)s < min(group_id) FROM intake WHERE key = %(key)s
+
 -- name: expect
 INSERT INTO awaited (store, business_date, key, source, version, group_id, ordinal) VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (store, business_date, key, source, group_id, ordinal) DO UPDATE
