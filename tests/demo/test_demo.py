@@ -20,6 +20,7 @@ pytestmark = pytest.mark.erp
 PROJECT = Path(__file__).parents[2]
 FAULTS = {
     "resent_batch",
+    "resent_file",
     "duplicate_conflict",
     "late_store_day",
     "unknown_product",

@@ -486,7 +486,9 @@ with open(sys.argv[1], "rb") as stream:
         print("read")
     except MalformedError as error:
         print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss, which a child inherits from a large parent.
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 
 
@@ -554,6 +556,7 @@ def test_an_inbox_that_cannot_be_read_is_noted_and_tried_again(
 def test_files_are_listed_with_their_reports(
     database_url: str, inbox: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from tillwire.cli.common import console
     from tillwire.cli.inbox import inbox_list, inbox_show
 
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -561,7 +564,7 @@ def test_files_are_listed_with_their_reports(
         (inbox / "none.csv").write_bytes(b"")
         work(folder_on(connection, inbox))
     monkeypatch.setenv("TILLWIRE_DATABASE_URL", database_url)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "_width", 200)
     inbox_list(data=inbox)
     said = capsys.readouterr().out
     assert "day.csv" in said

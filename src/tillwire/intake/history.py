@@ -173,7 +173,8 @@ class History(Remembered):
         return (own if policy.policy == "reopen" else self._open_day(message.store, own)), fault
 
     def _came_in_time(self, item: Item, close: str) -> bool:
-        row = self._connection.execute(_sql.closed_by, {"key": close, "group_id": item.group_id}).fetchone()
+        parameters = {"key": close, "group_id": item.group_id, "ordinal": item.ordinal}
+        row = self._connection.execute(_sql.closed_by, parameters).fetchone()
         return row is not None and bool(row[0])
 
     def _open_day(self, store: str, late: date) -> date:

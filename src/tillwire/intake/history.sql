@@ -49,7 +49,8 @@ WHERE business_date >= first
 
 -- name: closed_by
 -- Whether something was accepted before the close of its day was.
-SELECT %(group_id)s < min(group_id) FROM intake WHERE key = %(key)s
+SELECT (%(group_id)s::int8, %(ordinal)s::int4) < (group_id, ordinal) FROM intake WHERE key = %(key)s
+ORDER BY group_id, ordinal LIMIT 1
 
 -- name: expect
 INSERT INTO awaited (store, business_date, key, source, version, group_id, ordinal) VALUES (%s, %s, %s, %s, %s, %s, %s)

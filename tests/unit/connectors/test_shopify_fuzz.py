@@ -52,9 +52,9 @@ def change(document: Any, path: tuple[Any, ...], how: str, junk: Any) -> None:
         elif how == "rename" and isinstance(document, dict):
             document[f"{path[-1]}_x"] = document.pop(path[-1])
         elif how == "double" and isinstance(document, list):
-            document.append(document[path[-1]])
+            document.append(copy.deepcopy(document[path[-1]]))
         else:
-            document[path[-1]] = junk
+            document[path[-1]] = copy.deepcopy(junk)
     except (KeyError, IndexError, TypeError):
         return
 
