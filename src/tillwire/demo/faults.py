@@ -24,6 +24,8 @@ LOST_LINE = "total_mismatch"
 NEW = "NEW-"
 """Begins the number of a product that the stores sell before head office has told of it."""
 
+SEASONAL = f"{NEW}SEASONAL"
+
 _SHARE = {UNKNOWN_PRODUCT: 0.003, LOST_LINE: 0.002}
 _CONFLICTS = 0.003
 _OFFLINE_STORES = 0.04
@@ -98,7 +100,9 @@ def spoil(tx: Transaction, kind: str) -> Transaction:
     """The transaction with the fault in it, as it is sent; header and tenders stay as the register has them."""
     if kind == UNKNOWN_PRODUCT:
         first, *rest = tx.lines
-        lines = (msgspec.structs.replace(first, sku=f"{NEW}{first.sku}"), *rest)
+        # Half of them are one seasonal article that many stores sell: one cause, and one fix, for all its sales.
+        sku = SEASONAL if int(tx.receipt or 0) % 2 else f"{NEW}{first.sku}"
+        lines = (msgspec.structs.replace(first, sku=sku), *rest)
     else:
         dearest = max(range(len(tx.lines)), key=lambda i: tx.lines[i].amount)
         lines = tx.lines[:dearest] + tx.lines[dearest + 1 :]

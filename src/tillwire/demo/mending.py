@@ -58,7 +58,7 @@ def mend_dearest(
 ) -> Mended:
     """Send the master record that the dearest unknown product lacks, and wait until all that waited for it is recorded.
 
-    ``products`` gives the record of a product that is known; ``send`` hands one to the hub; ``wait`` waits.
+    ``products`` gives the record of a known product that is like it; ``send`` hands one to the hub; ``wait`` waits.
     """
     ranking = ranked(connection)
     dearest = next((one for one in ranking if one.cause.startswith(UNKNOWN_PRODUCT + ":")), None)
@@ -66,7 +66,7 @@ def mend_dearest(
         return Mended(ranking)
     sku = dearest.cause.partition(":")[2]
     keys = _keys(connection, dearest.cause)
-    record = msgspec.structs.replace(products(sku.removeprefix(NEW)), sku=sku, revision=1)
+    record = msgspec.structs.replace(products(sku.removeprefix(NEW)), sku=sku, gtins=())
     send(record)
     wait(lambda: not _keys(connection, dearest.cause))
     for key in keys:

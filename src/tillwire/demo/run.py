@@ -25,7 +25,7 @@ from tillwire.demo.mending import Mended, mend_dearest
 from tillwire.demo.others import Others
 from tillwire.demo.proof import Proof, Witness
 from tillwire.demo.report import write_report
-from tillwire.demo.retailer import COMPANY_NAME, FIRST_FULL_WEEK, LAST_WEEK, Retailer
+from tillwire.demo.retailer import COMPANY_NAME, EACH, FIRST_FULL_WEEK, LAST_WEEK, Retailer
 from tillwire.demo.screen import Screen, show_around, show_proof
 from tillwire.demo.sender import Sender
 from tillwire.demo.simulation import Simulation
@@ -304,7 +304,8 @@ class _Demo:
 
     def _mend(self, hub: Hub, watch: Watch, simulation: Simulation, plan: _Plan) -> Mended:
         """One root cause is mended as a person would: by the record that was missing. What waited for it follows."""
-        records = {record.sku: record for record in plan.retailer.product_records()}
+        records = {record.sku: record for record in plan.retailer.product_records() if record.unit == EACH}
+        ordinary = next(iter(records.values()))
 
         def send(record: ProductRecord) -> None:
             async def hand_over() -> None:
@@ -318,7 +319,7 @@ class _Demo:
                 mended = mend_dearest(
                     connection,
                     simulation.books,
-                    records.__getitem__,
+                    lambda sku: records.get(sku, ordinary),
                     send,
                     lambda done: watch.wait_for(done, "mending a cause"),
                 )

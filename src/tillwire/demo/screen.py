@@ -200,17 +200,18 @@ def _ranking(mended: Mended) -> Table:
     table.add_column("root cause", no_wrap=True)
     table.add_column("owner", no_wrap=True)
     table.add_column("sales", justify="right")
-    table.add_column("USD at risk", justify="right")
-    table.add_column("", style="dim")
+    table.add_column("at risk, USD", justify="right", no_wrap=True)
     shown = mended.ranking[:_MOST_CAUSES]
     shown += [one for one in mended.ranking[_MOST_CAUSES:] if one.mended]
     for one in shown:
         mark = _YES if one.mended else " "
-        remark = "mended" if one.mended else ""
-        table.add_row(mark, escape(one.cause), one.owner, f"{one.exceptions:,}", f"{one.at_risk:,.2f}", remark)
+        table.add_row(mark, escape(one.cause), one.owner, f"{one.exceptions:,}", f"{one.at_risk:,.2f}")
     others = len(mended.ranking) - len(shown)
     if others > 0:
-        table.add_row("", f"{others} more causes", "", "", "", "")
+        table.add_row("", f"{others} more causes", "", "", "")
+    if mended.record:
+        table.caption = f"{_YES} mended by one record: {mended.record}; its {mended.transactions} sales are recorded"
+        table.caption_justify = "left"
     return table
 
 
