@@ -46,7 +46,22 @@ def _day(text: str) -> date:
     return moment.astimezone(ZoneInfo(TIME_ZONE)).date()
 
 
-class ShopifyShop:
+class _Open:
+    """A shop is open as long as its simulator serves."""
+
+    simulator: Any
+
+    def __enter__(self) -> Self:
+        self.simulator.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.simulator.__exit__(kind, error, trace)
+
+
+class ShopifyShop(_Open):
     """The Shopify shop."""
 
     name, store = "shopify", "9001"
@@ -113,22 +128,13 @@ class ShopifyShop:
                         stock[line["item"]["variant"]["sku"]] += line["quantity"]
         return Sold(dict(days), dict(stock))
 
-    def __enter__(self) -> Self:
-        self.simulator.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.simulator.__exit__(kind, error, trace)
-
 
 def _code(line: dict[str, Any]) -> str:
     """What the hub knows a WooCommerce line's product by, where it has no SKU."""
     return line["sku"] or f"product:{line['variation_id'] or line['product_id']}"
 
 
-class WooShop:
+class WooShop(_Open):
     """The WooCommerce shop."""
 
     name, store = "woocommerce", "9002"
@@ -191,15 +197,6 @@ class WooShop:
                 for line in refund["line_items"]:
                     stock[_code(line)] -= line["quantity"]
         return Sold(dict(days), dict(stock))
-
-    def __enter__(self) -> Self:
-        self.simulator.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.simulator.__exit__(kind, error, trace)
 
 
 Shop = ShopifyShop | WooShop
