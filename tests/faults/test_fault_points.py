@@ -55,6 +55,8 @@ WITH_ERP = {
 
 
 ELSEWHERE = {
+    "foreign.after_receive": "test_connect_faults.py",
+    "pull.after_delivery": "test_connect_faults.py",
     "normalise.before_commit": "test_foreign.py",
     "drop.after_claim": "test_dropfolder.py",
     "drop.after_check": "test_dropfolder.py",
