@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import psycopg
 from builders import SELLING, Event
 from driving import check_event_store, check_projections, exception_codes, rows
@@ -41,14 +42,17 @@ def account_of(component: str, code: str) -> str:
     return _ACCOUNTS[component]
 
 
-def check_everything(place: Place, load: Load) -> int:
-    """Assert all that must hold of a settled hub (but for the ERP's own books); returns the number of events."""
+def check_everything(place: Place, load: Load, told: Sequence[Event] = (), *, raised: Sequence[str] = ()) -> int:
+    """Assert all that must hold of a settled hub (but for the ERP's own books); returns the number of events.
+
+    ``told`` is what other systems said in their own words, as canonical events; ``raised`` the exceptions there must be.
+    """
     load.check_answers()
-    events = load.events()
+    events = [*load.events(), *told]
     with place.connect() as connection:
-        assert exception_codes(connection) == []
+        assert exception_codes(connection) == list(raised)
         check_event_store(connection, len(events))
-        recorded = check_recorded(connection, load.sent)
+        recorded = check_recorded(connection, load.sent, told)
         check_projections(connection, events)
         check_hours(connection, events)
         check_journals(connection, events)
@@ -56,20 +60,34 @@ def check_everything(place: Place, load: Load) -> int:
     return len(events)
 
 
-def check_recorded(connection: psycopg.Connection, sent: Iterable[bytes]) -> Recorded:
-    """Assert that what was sent is recorded, each event once, its bytes unchanged; returns it by partition."""
+def check_recorded(connection: psycopg.Connection, sent: Iterable[bytes], told: Iterable[Event] = ()) -> Recorded:
+    """Assert that what was sent is recorded, each event once, its bytes unchanged, and what was ``told`` by connections,
+    each transaction once; returns all of it by partition.
+    """
     recorded: Recorded = defaultdict(list)
     query = (
         "SELECT partition, body, ordinal FROM event JOIN intake_group USING (group_id) ORDER BY partition, event_offset"
     )
     for partition, body, ordinal in rows(connection, query):
         recorded[partition].append(unpack(bytes(body))[ordinal])
-    expected, found = Counter(list(sent)), Counter(one for events in recorded.values() for one in events)
+    everything = [one for events in recorded.values() for one in events]
+    made = [one for one in everything if b'"source":"urn:connection:' in one]
+    assert Counter(_place(msgspec.json.decode(one)) for one in made) == Counter(_place(one) for one in told)
+    expected, found = Counter(list(sent)), Counter(everything) - Counter(made)
     assert [(expected - found).most_common(3), (found - expected).most_common(3)] == [[], []]
     for partition, count in next_offsets(connection).items():
         stored = [one for chunk in read_chunks(connection, partition, 0, most_chunks=count + 1) for one in chunk]
         assert [(one.offset, one.raw) for one in stored] == list(enumerate(recorded[partition]))
     return {partition: events for partition, events in recorded.items() if events}
+
+
+def _place(one: Event) -> tuple[Any, ...]:
+    """What identifies a transaction, and what it came to."""
+    data = one["data"]
+    return (
+        *(data[name] for name in ("store", "register", "business_date", "sequence", "kind")),
+        Decimal(data["total"]),
+    )
 
 
 def check_hours(connection: psycopg.Connection, events: Iterable[Event]) -> None:

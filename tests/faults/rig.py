@@ -14,15 +14,19 @@ import msgspec
 import psycopg
 from driving import rows, scalar, until
 
-from tillwire.config import Erp, Http, Posting, Rules, Settings, Work
+from tillwire.config import Erp, Http, LateArrivals, Posting, Rules, Settings, Work
 from tillwire.engines.ports import ReservedPort
 from tillwire.engines.supervisor import ChildEvent
 from tillwire.hub import Hub
 
 _SETTLED_WITHIN_S = 150.0
+_ANY_DAYS = 36_500
+"""The days of the stores here are long past, and some of their sales come after the close of their day."""
 _BEHIND = """SELECT count(*) FROM event_partition p LEFT JOIN projection_position r
     ON r.partition = p.partition AND r.projection = '{}' WHERE coalesce(r.next_offset, 0) < p.next_offset"""
 _LEFT = {
+    "messages to read": "SELECT count(*) FROM foreign_message WHERE state = 'waiting'",
+    "files to read": "SELECT count(*) FROM foreign_file WHERE state IN ('checking', 'recording')",
     "groups in the queue": "SELECT count(*) FROM intake_queue",
     "partitions to publish": _BEHIND.format("relay"),
     "partitions to follow": _BEHIND.format("hourly_sales"),
@@ -39,7 +43,8 @@ def settings_with(
     return Settings(
         http=Http(port=port, api_keys="off"),
         work=Work(most_events=100),
-        rules=Rules(past_days=36_500),
+        rules=Rules(past_days=_ANY_DAYS),
+        late_arrivals=LateArrivals(most_days=_ANY_DAYS),
         posting=Posting(
             settle_s=settle_s,
             batch_journals=batch_journals,
