@@ -71,7 +71,7 @@ def _kill_within_file(rig: Rig, name: str, *children: str) -> None:
     for child in children:
         until(lambda: (_progress(rig, name) or ("", 0))[1] > reached, 60)  # noqa: B023 - called before it changes
         rig.kill(child)
-        if child != "postgres":
+        if child != "postgres":  # which answers nobody just now
             state, reached = _progress(rig, name) or ("", 0)
             assert state == "recording", (state, reached)
 
