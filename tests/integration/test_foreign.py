@@ -307,3 +307,16 @@ def test_an_unknown_event_type_of_a_connector_is_raised(connection: psycopg.Conn
         counts = record_batch(connection, SHOP, [Record(place="p", raw=b"x", events=(event,))], part_of="f")
     assert counts.failed == 1
     assert [code for code, _, _ in exceptions(connection)] == ["schema_drift"]
+
+
+def test_a_trace_shows_the_words_of_the_source(connection: psycopg.Connection) -> None:
+    from tillwire.reconciliation.trace import trace
+
+    raw = b'[{"number": 1, "version":0,"total":"3.00", "colour": "unknown to us"}]'
+    receive(connection, raw)
+    normalise(connection)
+    (found,) = trace(connection, "101/web/2026-03-02/1")
+    assert found.origin is not None
+    assert found.origin["raw"] == raw.decode()
+    assert (found.origin["connection"], found.origin["topic"]) == (SHOP, "orders")
+    assert found.origin["message_id"]

@@ -11,6 +11,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.events.log import read_chunks
+from tillwire.intake.foreign import origin_of
 from tillwire.model.event import EVENT_DECODER, business_date_of, store_of
 
 _sql = sql.load("tillwire.reconciliation", "reconciliation.sql")
@@ -24,6 +25,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     raw: msgspec.Raw
     """As it was accepted."""
+    origin: dict[str, Any] | None
+    """Where it came in its source's own words: the connection, the message or file, and the bytes as they came."""
     translated: msgspec.Raw | None
     """As it was recorded, where its source's identifiers were translated into ours."""
     recorded: dict[str, Any] | None
@@ -89,6 +92,7 @@ def _trace(
         source=source,
         received_at=received_at,
         raw=msgspec.Raw(raw),
+        origin=origin_of(connection, group_id, ordinal),
         translated=translated,
         recorded=recorded,
         exceptions=_rows(connection, _sql.exceptions_of, (key, source)),
