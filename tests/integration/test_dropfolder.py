@@ -576,3 +576,21 @@ def test_files_are_listed_with_their_reports(
     assert inbox_show(ids["day.csv"], data=inbox) == 0
     assert json.loads(capsys.readouterr().out)["failed"] == 1
     assert inbox_show(0, data=inbox) == 1
+
+
+def test_a_writer_that_paused_too_long_is_found_out_and_the_rest_recorded(
+    connection: psycopg.Connection, inbox: Path
+) -> None:
+    folder = folder_on(connection, inbox)
+    with (inbox / "day.csv").open("wb") as file:
+        file.write(content(2))
+        file.flush()
+        assert work(folder) == 1
+        assert keys(connection) == 2
+        file.write(content(1, first=3).partition(b"\n")[2])  # through the same handle, wherever the file lies now
+    assert work(folder) == 1
+    assert keys(connection) == 3
+    assert names(inbox / "done") == ["day.csv.report.json", "day~more1.csv", "day~more1.csv.report.json"]
+    told = report(inbox / "done" / "day~more1.csv.report.json")
+    assert (told["accepted"], told["duplicate"]) == (1, 2)
+    assert work(folder) == 0

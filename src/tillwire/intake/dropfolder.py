@@ -95,6 +95,7 @@ class DropFolder:
 
     def work_once(self) -> int:
         """Take over what a dead process left, or take one complete file; returns how many files came to an end."""
+        self._inbox.take_back()
         try:
             for claimed in self._inbox.claimed():
                 if self._look_again.get(claimed.claim, 0.0) <= clock.monotonic_s() and self._locked(claimed.claim):

@@ -26,6 +26,8 @@ _log = structlog.get_logger(__name__)
 
 REPORT = ".report.json"
 _BETWEEN = "~"
+_LEAST_WATCH_S, _WATCH_TIMES = 60.0, 20
+"""A writer that paused for longer than the quiet period is found out for so long after its file was put away."""
 
 
 class Claimed(NamedTuple):
@@ -38,6 +40,11 @@ class Claimed(NamedTuple):
     def claim(self) -> str:
         """By what it is known in the database: no other file ever has the same."""
         return shown(self.path.name)
+
+
+def _written(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_size, found.st_mtime_ns
 
 
 def shown(name: str) -> str:
@@ -58,6 +65,9 @@ class Inbox:
         self._drop = drop
         self._seen: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._told: set[str] = set()
+        self._watched: dict[Path, tuple[int, int, float]] = {}
+        """Files done a moment ago: size and time of writing then, and until when they are looked at."""
+        self._watch_s = max(_LEAST_WATCH_S, _WATCH_TIMES * drop.quiet_s)
 
     # ------------------------------------------------------------------ what is complete
 
@@ -161,7 +171,36 @@ class Inbox:
         except FileNotFoundError:
             _log.warning("file_vanished", inbox=str(self.folder), name=shown(claimed.name))
             return None
+        if folder == self.done:
+            self._watched[path] = (*_written(path), clock.monotonic_s() + self._watch_s)
         return path
+
+    def take_back(self) -> int:
+        """Put files back into the inbox that somebody has written to since they were put away as done: what is new in
+        them is recorded, what was recorded has no second effect. Returns how many there were.
+        """
+        now_s = clock.monotonic_s()
+        back = 0
+        for path, (size, written_ns, until_s) in list(self._watched.items()):
+            try:
+                changed = _written(path) != (size, written_ns)
+            except OSError:  # somebody has moved it on
+                changed, until_s = False, now_s
+            if changed:
+                self._back(path)
+                back += 1
+            if changed or until_s <= now_s:
+                del self._watched[path]
+        return back
+
+    def _back(self, path: Path) -> None:
+        stem, suffix = os.path.splitext(path.name)
+        number = 1
+        while os.path.lexists(self.folder / f"{stem}{_BETWEEN}more{number}{suffix}"):
+            number += 1
+        target = self.folder / f"{stem}{_BETWEEN}more{number}{suffix}"
+        os.rename(path, target)
+        _log.warning("file_written_on", inbox=str(self.folder), name=shown(path.name), again_as=shown(target.name))
 
     def _write_report(self, claimed: Claimed, folder: Path, report: dict[str, Any]) -> Path:
         content = msgspec.json.format(msgspec.json.encode({**report, "claim": claimed.claim}), indent=2) + b"\n"
