@@ -557,3 +557,24 @@ def test_a_replay_rebuilds_versions_prices_and_gtins(database_url: str, connecti
     sizes = {table: count for table, count, _ in outcome.tables}
     assert sizes["master_version"] == scalar(connection, "SELECT count(*) FROM master_record") + 2 + 18
     assert sizes["product_gtin"] == 2
+
+
+def test_a_revision_of_another_source_with_other_content_is_raised(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    """Neither the first nor the second is lost in silence; the same content of another source is no conflict."""
+    first = product("milk", "dairy")
+    load(database_url, first)
+    load(database_url, {**first, "source": "urn:erp"})
+    assert exception_codes(connection) == []
+    accept(database_url, [{**product("milk", "drinks"), "source": "urn:other"}])
+    record(database_url)
+    assert exception_codes(connection) == ["revision_conflict"]
+    load(database_url, {**product("milk", "drinks", revision=2), "source": "urn:other"})
+    assert rows(connection, "SELECT state FROM exception") == [("superseded",)]
+
+
+def test_two_sources_in_one_batch_are_told_apart(database_url: str, connection: psycopg.Connection) -> None:
+    accept(database_url, [product("milk", "dairy"), {**product("milk", "drinks"), "source": "urn:other"}])
+    record(database_url)
+    assert exception_codes(connection) == ["revision_conflict"]

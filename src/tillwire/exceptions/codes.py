@@ -123,6 +123,14 @@ _HISTORY = (
         judged=AT_INTAKE,
     ),
     Code(
+        "revision_conflict",
+        "a master record's revision is there already, with other content",
+        "two systems that number a record alike would take turns in silence; which of them is right is for a person",
+        MERCHANDISING,
+        fixed=True,
+        judged=AT_INTAKE,
+    ),
+    Code(
         "gtin_taken",
         "a GTIN of the product is another active product's",
         "a scanned code that means two products sells one and moves the stock of the other",

@@ -13,7 +13,7 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
-from tillwire.model.event import MASTER_PRODUCT
+from tillwire.model.event import MASTER_PRODUCT, MASTER_TYPES, MESSAGES
 from tillwire.model.identifiers import gtin14
 from tillwire.model.master import PriceRecord, ProductRecord
 
@@ -22,6 +22,10 @@ _price_decoder = msgspec.json.Decoder(PriceRecord)
 
 PRICE_OVERLAP = "price_overlap"
 GTIN_TAKEN = "gtin_taken"
+REVISION_CONFLICT = "revision_conflict"
+
+_types = {message: name for name, message in MESSAGES.items() if name in MASTER_TYPES}
+_decoders = {name: msgspec.json.Decoder(message) for message, name in _types.items()}
 
 
 class Conflict(NamedTuple):
@@ -38,7 +42,7 @@ def conflicts(connection: psycopg.Connection, records: Sequence[Any]) -> dict[in
     A record with a conflict is out: later ones are judged as if it had never come. An older revision than the recorded
     one has no effect, hence no conflict.
     """
-    found: dict[int, Conflict] = {}
+    found = _taken_revisions(connection, records)
     prices = [(i, record) for i, record in enumerate(records) if isinstance(record, PriceRecord)]
     ending = sorted({price.slot for _, price in prices if price.effective_to is not None and price.active})
     if ending:
@@ -55,6 +59,27 @@ def conflicts(connection: psycopg.Connection, records: Sequence[Any]) -> dict[in
             conflict = owners.enter(product)
             if conflict is not None:
                 found[i] = conflict
+    return found
+
+
+def _taken_revisions(connection: psycopg.Connection, records: Sequence[Any]) -> dict[int, Conflict]:
+    """Records whose revision is there already and says something else: of two sources, say, that number alike."""
+    places = [(_types[type(record)], record.identifier, record.revision) for record in records]
+    parameters = {
+        "types": [place[0] for place in places],
+        "ids": [place[1] for place in places],
+        "revisions": [place[2] for place in places],
+    }
+    known: dict[tuple[str, str, int], Any] = {
+        (name, identifier, revision): _decoders[name].decode(body)
+        for name, identifier, revision, body in connection.execute(_sql.same_revisions, parameters)
+    }
+    found: dict[int, Conflict] = {}
+    for i, (place, record) in enumerate(zip(places, records, strict=True)):
+        if known.setdefault(place, record) != record:
+            name = place[0].split(".")[2]
+            text = f"revision {place[2]} of {name} {place[1]} is recorded with other content: send a higher revision"
+            found[i] = Conflict(REVISION_CONFLICT, text, "/data/revision")
     return found
 
 

@@ -38,6 +38,12 @@ SELECT gtin, sku FROM product_gtin WHERE gtin = ANY(%s::text[])
 -- name: current
 SELECT id, revision, body FROM master_record WHERE type = %(type)s AND id = ANY(%(ids)s::text[])
 
+-- name: same_revisions
+-- What is recorded under these very revisions; for new ones, which most are, nothing.
+SELECT v.type, v.id, v.revision, v.body
+FROM unnest(%(types)s::text[], %(ids)s::text[], %(revisions)s::int8[]) AS r (type, id, revision)
+JOIN master_version v USING (type, id, revision)
+
 -- name: prices_of_slots
 -- The prices of slots (what a price is for), those that ended long ago and those to come included: a range of the key.
 SELECT r.body FROM unnest(%s::text[]) AS slot,
