@@ -30,7 +30,8 @@ def shop(erp_postgres: str, engines_folder: Path) -> Iterator[TrytonServer]:
     from tryton_fixtures import CACHE, SETUP
 
     setup = msgspec.structs.replace(SETUP, modules=("account", "product"))
-    with TrytonServer(erp_postgres, setup=setup, work_dir=engines_folder / "shop", cache_dir=CACHE) as server:
+    server = TrytonServer(erp_postgres, setup=setup, work_dir=engines_folder / "shop", cache_dir=CACHE, database="shop")
+    with server:
         yield server
 
 
