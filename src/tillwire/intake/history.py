@@ -125,7 +125,7 @@ class History(Remembered):
             taken = before[1].past.references if before is not None and before[1].past is not None else ()
             found, references = self._originals(item, message, enrichment, source, taken)
             faults += found
-            faults += self._voided(item, message, base, fact)
+            faults += self._voided(base, fact)
             order = message.order if message.kind is Kind.SALE else None
             if order is not None:
                 faults += self._channels(item, message, (enrichment.company, order), source)
@@ -220,20 +220,39 @@ class History(Remembered):
                 known = self._known.get(key)
                 found = [rules.unknown(original, pointer, known is not None and known.accepted)]
             elif tx.kind is Kind.POST_VOID:
-                found = rules.void(tx, enrichment.factors, standing)
-                references += rules.undone(key, standing)
+                found = rules.void(tx, enrichment.factors, key, standing)
+                effects = rules.undone(key, standing)
+                references += effects
+                if not found:
+                    found = self._brought_back(tx, enrichment, effects[1:], source, taken)
             else:
                 found = rules.beyond(key, items, standing)
-            if found:
+            # What breaks a rule by a void stays for a person: in its place it would be refused, whatever came later.
+            if found and (standing is None or (tx.kind is not Kind.POST_VOID and standing.voids <= 0)):
                 self._wait(item, key, (original.store, original.business_date))
             faults += found
         return faults, tuple(references)
 
-    def _voided(self, item: Item, tx: Transaction, base: str, fact: Fact | None) -> list[Fault]:
+    def _brought_back(
+        self,
+        tx: Transaction,
+        enrichment: Enrichment,
+        effects: Sequence[Reference],
+        source: str,
+        taken: Sequence[Reference],
+    ) -> list[Fault]:
+        """Faults of the voids and returns that a post-void brings back into force."""
+        faults: list[Fault] = []
+        for effect in rules.together(effects):
+            standing = self._standing(effect.original, source, taken)
+            if standing is not None:
+                faults += rules.brought_back(tx, enrichment.factors, effect, standing)
+        return faults
+
+    def _voided(self, base: str, fact: Fact | None) -> list[Fault]:
         """A correction would bring back what was voided."""
         if fact is None or sum(one.voids for one in self._references.get(base, ())) <= 0:
             return []
-        self._wait(item, base, (tx.store, tx.business_date))
         return [Fault("already_voided", f"{base} is voided: a correction would bring it back", "/data/version")]
 
     def _channels(self, item: Item, tx: Transaction, order: tuple[str, str], source: str) -> list[Fault]:

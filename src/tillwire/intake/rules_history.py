@@ -61,6 +61,8 @@ def originals_of(tx: Transaction) -> Iterable[tuple[Original, str]]:
         return
     if tx.original is not None and tx.kind in _NAMING:
         yield tx.original, _HISTORY_WORDS
+    if tx.kind is Kind.POST_VOID:
+        return  # its lines repeat what the lines of the voided one named
     for i, line in enumerate(tx.lines):
         if line.original is not None and not line.voided:
             yield line.original, f"/data/lines/{i}/original"
@@ -72,11 +74,11 @@ def unknown(original: Original, pointer: str, accepted: bool) -> Fault:
     return Fault("original_unknown", f"the original {original.key} {why}", pointer)
 
 
-def void(tx: Transaction, factors: Sequence[Decimal | None], standing: Standing) -> list[Fault]:
-    """What is wrong with a post-void, compared with what it voids."""
+def void(tx: Transaction, factors: Sequence[Decimal | None], key: str, standing: Standing) -> list[Fault]:
+    """What is wrong with a post-void, compared with a transaction that it voids: the one that it names, or one that the
+    void which it brings back into force had voided.
+    """
     fact = standing.fact
-    assert tx.original is not None
-    key = tx.original.key
     if standing.voids > 0:
         return [Fault("already_voided", f"{key} is voided already", _HISTORY_WORDS)]
     faults: list[Fault] = []
@@ -108,6 +110,35 @@ def undone(original: str, standing: Standing) -> list[Reference]:
             for one in standing.made
         ),
     ]
+
+
+def together(references: Iterable[Reference]) -> list[Reference]:
+    """What references do to each original in sum."""
+    voids: dict[str, int] = defaultdict(int)
+    quantities: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for one in references:
+        voids[one.original] += one.voids
+        for sku, quantity in zip(one.skus, one.quantities, strict=True):
+            quantities[one.original][sku] += quantity
+    return [Reference(key, sign, *_pair(quantities[key])) for key, sign in voids.items()]
+
+
+def _pair(quantities: dict[str, Decimal]) -> tuple[tuple[str, ...], tuple[Decimal, ...]]:
+    return tuple(quantities), tuple(quantities.values())
+
+
+def brought_back(
+    tx: Transaction, factors: Sequence[Decimal | None], effect: Reference, standing: Standing
+) -> list[Fault]:
+    """What is wrong with what a post-void brings back into force: a void, or a return, of an earlier transaction. It must
+    be allowed as that one stands now, through whatever chain of voids it comes.
+    """
+    if effect.voids > 0:
+        return void(tx, factors, effect.original, standing)
+    lines = {line.sku: i for i, line in reversed(list(enumerate(tx.lines)))}
+    pairs = zip(effect.skus, effect.quantities, strict=True)
+    back = {sku: (quantity, lines.get(sku, 0)) for sku, quantity in pairs if quantity > 0}
+    return beyond(effect.original, back, standing) if back else []
 
 
 def taken_back(tx: Transaction, factors: Sequence[Decimal | None]) -> dict[str, dict[str, tuple[Decimal, int]]]:
