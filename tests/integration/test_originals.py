@@ -235,6 +235,24 @@ def test_a_corrected_return_counts_once(database_url: str, connection: psycopg.C
     assert replayed(database_url)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_correction_to_less_than_is_back_is_recorded_with_a_warning(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    """It says what was sold; somebody has to see that more was refunded. Once, and not for what still suffices."""
+    fewer = corrected(SOLD, 2, line("milk", "2", "2.00"), line("beer", "1", "24.00", unit="CS"))
+    enough = corrected(SOLD, 3, line("milk", "3", "2.00"), line("beer", "1", "6.00", unit="SIX"))
+    events = [SOLD, back(2, line("milk", "-3", "2.00")), back(3, line("beer", "-6", "1.00")), fewer, enough]
+    load_both_ways(database_url, events, together)
+    key = "101/1/2026-03-02/1"
+    words = f"3 of 'milk' are back already; corrected, {key} sold 2"
+    found = rows(connection, "SELECT code, severity, key, message FROM exception")
+    assert found == [("return_exceeds_original", "warning", f"{key}@2", words)]
+    assert on_hand(connection, "milk") == 0
+    assert on_hand(connection, "beer") == 0
+    assert replayed(database_url)
+
+
 # ---------------------------------------------------------------- voids
 
 

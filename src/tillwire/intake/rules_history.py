@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from tillwire.events.recorded import Reference
+from tillwire.exceptions.codes import WARNING
 from tillwire.intake.rules import Fault
 from tillwire.inventory.movements import Movement, movements_of
 from tillwire.model.fields import iso_text
@@ -165,6 +166,26 @@ def beyond(key: str, back: dict[str, tuple[Decimal, int]], standing: Standing) -
             text = f"{quantity} of {sku!r} come back; {key} sold {sold.get(sku, ZERO)}, {before} are back already"
             faults.append(Fault("return_exceeds_original", text, f"/data/lines/{i}/quantity"))
     return faults
+
+
+def fewer(key: str, tx: Transaction, factors: Sequence[Decimal | None], standing: Standing) -> list[Fault]:
+    """Items of which a correction leaves less sold than is back already. Never more than a warning: the correction says
+    what was sold, and the refund has been paid.
+    """
+    sold: dict[str, Decimal] = defaultdict(Decimal)
+    for _, sku, quantity, _ in movements_of(tx, factors):
+        if quantity < 0:
+            sold[sku] -= quantity
+    return [
+        Fault(
+            "return_exceeds_original",
+            f"{returned} of {sku!r} are back already; corrected, {key} sold {sold.get(sku, ZERO)}",
+            "/data/lines",
+            WARNING,
+        )
+        for sku, returned in sorted(standing.returned.items())
+        if returned > max(sold.get(sku, ZERO), ZERO)
+    ]
 
 
 class LatePolicy(msgspec.Struct, frozen=True, kw_only=True):
