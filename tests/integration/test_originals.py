@@ -235,6 +235,24 @@ def test_a_corrected_return_counts_once(database_url: str, connection: psycopg.C
     assert replayed(database_url)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_correction_to_less_than_is_back_is_recorded_with_a_warning(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    """It says what was sold; somebody has to see that more was refunded. Once, and not for what still suffices."""
+    fewer = corrected(SOLD, 2, line("milk", "2", "2.00"), line("beer", "1", "24.00", unit="CS"))
+    enough = corrected(SOLD, 3, line("milk", "3", "2.00"), line("beer", "1", "6.00", unit="SIX"))
+    events = [SOLD, back(2, line("milk", "-3", "2.00")), back(3, line("beer", "-6", "1.00")), fewer, enough]
+    load_both_ways(database_url, events, together)
+    key = "101/1/2026-03-02/1"
+    words = f"3 of 'milk' are back already; corrected, {key} sold 2"
+    found = rows(connection, "SELECT code, severity, key, message FROM exception")
+    assert found == [("return_exceeds_original", "warning", f"{key}@2", words)]
+    assert on_hand(connection, "milk") == 0
+    assert on_hand(connection, "beer") == 0
+    assert replayed(database_url)
+
+
 # ---------------------------------------------------------------- voids
 
 
@@ -290,6 +308,140 @@ def test_a_return_that_is_voided_is_not_back(database_url: str, connection: psyc
 def test_a_sale_of_which_something_is_back_is_not_voided(database_url: str, connection: psycopg.Connection) -> None:
     load(database_url, *masters(), SOLD, back(2, line("milk", "-1", "2.00")), post_void(3, SOLD))
     assert exception_codes(connection) == ["return_exceeds_original"]
+
+
+def load_both_ways(url: str, events: list[Event], together: bool) -> None:
+    """In one batch, or one after the other; with nothing left that would still be retried."""
+    load(url, *masters())
+    for some in [events] if together else [[one] for one in events]:
+        load(url, *some)
+    record(url)
+
+
+def raised(connection: psycopg.Connection) -> list[tuple[str, str]]:
+    """Sequence and code of what is not recorded."""
+    return [(row.key.rpartition("/")[2], row.code) for row in queue.listed(connection)]
+
+
+def milk(sequence: int, quantity: int) -> Event:
+    return sale(sequence, line("milk", str(quantity), "2.00"))
+
+
+def milk_back(sequence: int, original: Event, quantity: int) -> Event:
+    return back(sequence, line("milk", str(-quantity), "2.00"), original=original)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_no_chain_of_voids_voids_a_sale_twice(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    sold = milk(1010, 2)
+    first = post_void(1011, sold)
+    restored = post_void(1012, first)
+    events = [sold, first, restored, post_void(1013, sold), post_void(1014, restored)]
+    load_both_ways(database_url, events, together)
+    assert raised(connection) == [("1014", "already_voided")]
+    assert messages(connection) == ["101/1/2026-03-02/1010 is voided already"]
+    assert on_hand(connection, "milk") == 0
+    assert replayed(database_url)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_chain_of_voids_of_a_sale_that_is_in_force(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    """Each void takes back the one before it: right as long as the sale stands as that one left it."""
+    chain = [milk(1, 2)]
+    for sequence in range(2, 7):
+        chain.append(post_void(sequence, chain[-1]))
+    load_both_ways(database_url, chain, together)
+    assert raised(connection) == []
+    assert on_hand(connection, "milk") == 0
+    assert replayed(database_url)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_void_that_no_longer_fits_is_not_brought_back(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    """The sale was corrected, or something of it came back, after its void was taken back."""
+    sold, other = milk(1, 3), milk(11, 3)
+    voids, others = post_void(2, sold), post_void(12, other)
+    restored, others_restored = post_void(3, voids), post_void(13, others)
+    more = corrected(sold, 2, line("milk", "4", "2.00"))
+    events = [sold, voids, restored, more, post_void(4, restored)]
+    events += [other, others, others_restored, milk_back(14, other, 1), post_void(15, others_restored)]
+    load_both_ways(database_url, events, together)
+    assert sorted(raised(connection)) == [("15", "return_exceeds_original"), ("4", "void_mismatch")]
+    assert on_hand(connection, "milk") == -4 - 3 + 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_no_chain_of_voids_brings_too_much_back(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    sold = milk(1020, 3)
+    taken = milk_back(1021, sold, 2)
+    voided = post_void(1022, taken)
+    events = [sold, taken, voided, milk_back(1023, sold, 2), post_void(1024, voided)]
+    load_both_ways(database_url, events, together)
+    assert raised(connection) == [("1024", "return_exceeds_original")]
+    assert messages(connection) == ["2 of 'milk' come back; 101/1/2026-03-02/1020 sold 3, 2 are back already"]
+    assert on_hand(connection, "milk") == -1
+    assert replayed(database_url)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_no_chain_of_voids_returns_what_is_voided(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    sold = milk(1030, 3)
+    taken = milk_back(1031, sold, 2)
+    voided = post_void(1032, taken)
+    load_both_ways(database_url, [sold, taken, voided, post_void(1033, sold), post_void(1034, voided)], together)
+    assert raised(connection) == [("1034", "return_exceeds_original")]
+    assert on_hand(connection, "milk") == 0
+    assert replayed(database_url)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_void_that_was_refused_does_not_mend_itself(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    """In its place it would have been refused: what is voided later does not make it right; a person may."""
+    sold = milk(410, 2)
+    first = post_void(411, sold)
+    load_both_ways(database_url, [sold, first, post_void(412, sold), post_void(413, first)], together)
+    assert raised(connection) == [("412", "already_voided")]
+    assert on_hand(connection, "milk") == -2
+    assert scalar(connection, "SELECT count(*) FROM awaited") == 0
+    queue.retry(connection, code="already_voided")
+    record(database_url)
+    assert raised(connection) == []
+    assert on_hand(connection, "milk") == 0
+    assert replayed(database_url)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_return_that_was_refused_is_not_mended_by_voids(
+    database_url: str, connection: psycopg.Connection, together: bool
+) -> None:
+    """Neither by that of a return that was back at the time, nor by that of the void of its original."""
+    sold, other = milk(1, 2), milk(11, 2)
+    taken, voided = milk_back(2, sold, 2), post_void(12, other)
+    events = [sold, taken, milk_back(3, sold, 1), post_void(4, taken)]
+    events += [other, voided, milk_back(13, other, 1), post_void(14, voided)]
+    load_both_ways(database_url, events, together)
+    assert sorted(raised(connection)) == [("13", "return_exceeds_original"), ("3", "return_exceeds_original")]
+    assert on_hand(connection, "milk") == -4
+
+
+def test_the_void_of_a_return_whose_lines_name_originals(database_url: str, connection: psycopg.Connection) -> None:
+    """Its lines repeat them: it voids the return, not what was sold."""
+    taken = returned(2, {**line("milk", "-2", "2.00"), "original": original_of(SOLD)})
+    load(database_url, *masters(), SOLD, taken, post_void(3, taken), back(4, line("milk", "-3", "2.00")))
+    assert raised(connection) == []
+    assert on_hand(connection, "milk") == 0
 
 
 # ---------------------------------------------------------------- dispositions and states

@@ -17,7 +17,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.events.log import Append, read_events
 from tillwire.events.recorded import RECORDED, REVERSED, SUPERSEDED, Enrichment, Past, Recorded, Reference
-from tillwire.exceptions.codes import OFF
+from tillwire.exceptions.codes import BLOCKING, OFF, WARNING
 from tillwire.intake import rules_history as rules
 from tillwire.intake.item import Item
 from tillwire.intake.remembered import Remembered
@@ -27,7 +27,7 @@ from tillwire.model.event import ReversedEvent
 from tillwire.model.fields import iso_text
 from tillwire.model.reversal import TransactionReversed
 from tillwire.model.till import DayClosed, DayOpened, TillClosed
-from tillwire.model.transaction import Kind, Transaction
+from tillwire.model.transaction import SELLING, Kind, Transaction
 from tillwire.sales.entries import till_entries
 
 _sql = sql.load("tillwire.intake", "history.sql")
@@ -79,6 +79,8 @@ class History(Remembered):
         faults = list(item.warnings)
         for fault in judgement.faults:
             severity = self._policy.severity(fault.code, source)
+            if fault.severity == WARNING and severity == BLOCKING:
+                severity = WARNING
             if severity != OFF:
                 faults.append(msgspec.structs.replace(fault, severity=severity))
         if faults:
@@ -125,7 +127,8 @@ class History(Remembered):
             taken = before[1].past.references if before is not None and before[1].past is not None else ()
             found, references = self._originals(item, message, enrichment, source, taken)
             faults += found
-            faults += self._voided(item, message, base, fact)
+            if fact is not None:
+                faults += self._corrected(message, enrichment, source)
             order = message.order if message.kind is Kind.SALE else None
             if order is not None:
                 faults += self._channels(item, message, (enrichment.company, order), source)
@@ -220,21 +223,46 @@ class History(Remembered):
                 known = self._known.get(key)
                 found = [rules.unknown(original, pointer, known is not None and known.accepted)]
             elif tx.kind is Kind.POST_VOID:
-                found = rules.void(tx, enrichment.factors, standing)
-                references += rules.undone(key, standing)
+                found = rules.void(tx, enrichment.factors, key, standing)
+                effects = rules.undone(key, standing)
+                references += effects
+                if not found:
+                    found = self._brought_back(tx, enrichment, effects[1:], source, taken)
             else:
                 found = rules.beyond(key, items, standing)
-            if found:
+            # What breaks a rule by a void stays for a person: in its place it would be refused, whatever came later.
+            if found and (standing is None or (tx.kind is not Kind.POST_VOID and standing.voids <= 0)):
                 self._wait(item, key, (original.store, original.business_date))
             faults += found
         return faults, tuple(references)
 
-    def _voided(self, item: Item, tx: Transaction, base: str, fact: Fact | None) -> list[Fault]:
-        """A correction would bring back what was voided."""
-        if fact is None or sum(one.voids for one in self._references.get(base, ())) <= 0:
+    def _brought_back(
+        self,
+        tx: Transaction,
+        enrichment: Enrichment,
+        effects: Sequence[Reference],
+        source: str,
+        taken: Sequence[Reference],
+    ) -> list[Fault]:
+        """Faults of the voids and returns that a post-void brings back into force."""
+        faults: list[Fault] = []
+        for effect in rules.together(effects):
+            standing = self._standing(effect.original, source, taken)
+            if standing is not None:
+                faults += rules.brought_back(tx, enrichment.factors, effect, standing)
+        return faults
+
+    def _corrected(self, tx: Transaction, enrichment: Enrichment, source: str) -> list[Fault]:
+        """A correction would bring back what was voided, or leaves less sold than is back."""
+        base = tx.base_key
+        if not self._references.get(base):
             return []
-        self._wait(item, base, (tx.store, tx.business_date))
-        return [Fault("already_voided", f"{base} is voided: a correction would bring it back", "/data/version")]
+        standing = self._standing(base, source, ())
+        if standing is None:
+            return []
+        if standing.voids > 0:
+            return [Fault("already_voided", f"{base} is voided: a correction would bring it back", "/data/version")]
+        return rules.fewer(base, tx, enrichment.factors, standing) if tx.kind in SELLING else []
 
     def _channels(self, item: Item, tx: Transaction, order: tuple[str, str], source: str) -> list[Fault]:
         """Two systems that report one sale: the same order by another source, or from another channel."""

@@ -21,12 +21,17 @@ from tillwire.inventory.movements import movements_of
 from tillwire.model.money import ZERO
 from tillwire.model.reversal import TransactionReversed
 from tillwire.model.till import DayClosed, DayOpened, TillClosed
-from tillwire.model.transaction import SELLING, Transaction
+from tillwire.model.transaction import SELLING, Kind, Transaction
 
 _sql = sql.load("tillwire.intake", "history.sql")
 
 Place = tuple[str, date]
 """A store and its business date."""
+
+
+def _place_of(key: str) -> Place:
+    store, _, day, _ = key.split("/")
+    return store, date.fromisoformat(day)
 
 
 class Known(msgspec.Struct, gc=False):
@@ -69,7 +74,7 @@ class Remembered:
         places: set[Place] = set()
         keys: dict[str, Place] = {}
         orders: set[str] = set()
-        closing = False
+        closing = voiding = False
         for item in items:
             if item.event is None:
                 continue
@@ -87,6 +92,7 @@ class Remembered:
                             break
                 if item.has_past:
                     self._want(message, keys, orders)
+                    voiding = voiding or message.kind is Kind.POST_VOID
             elif kind is TillClosed or kind is DayClosed or kind is DayOpened:
                 places.add((message.store, message.business_date))
                 closing = item.has_past = True
@@ -96,6 +102,8 @@ class Remembered:
             self._ask_places(places)
         if keys:
             self._ask_past(keys)
+        if voiding:
+            self._ask_roots(keys)
         if orders:
             for order, company, source, channel, key, store, day in self._connection.execute(
                 _sql.orders, (list(orders),)
@@ -157,7 +165,7 @@ class Remembered:
             "stores": [store for store, _ in keys.values()],
             "dates": [day for _, day in keys.values()],
         }
-        self._known = {key: Known({}, 0) for key in keys}
+        self._known |= {key: Known({}, 0) for key in keys}
         for base, key, source, *found in self._connection.execute(_sql.past_of, parameters):
             partition, offset, kind, currency, total, register, sequence, skus, quantities = found
             known = self._known[base]
@@ -172,7 +180,7 @@ class Remembered:
             if before is None or before.version < version:
                 moved = tuple(zip(skus, quantities, strict=True)) if skus else ()
                 known.facts[source] = Fact(version, partition, offset, kind, currency, total or ZERO, moved)
-        facts = [fact for known in self._known.values() for fact in known.facts.values()]
+        facts = [fact for key in keys for fact in self._known[key].facts.values()]
         places = {(fact.partition, fact.offset) for fact in facts}
         parameters = {
             "keys": list(keys),
@@ -187,6 +195,20 @@ class Remembered:
                 self._references[original].append(reference)
             if (partition, offset) in places:
                 self._made[(partition, offset)].append(reference)
+
+    def _ask_roots(self, keys: dict[str, Place]) -> None:
+        """Also ask for what the voids of a batch may bring back into force: what those that they void did to others.
+
+        Once is enough: what a void of a void undoes is all in the references of that one.
+        """
+        roots: dict[str, Place] = {}
+        for references in self._made.values():
+            for one in references:
+                if one.original not in keys:
+                    roots[one.original] = _place_of(one.original)
+        if roots:
+            self._ask_past(roots)
+            keys |= roots
 
     def _wait(self, item: Item, key: str, place: Place) -> None:
         """The item will be looked at again when something happens to the transaction of that key."""
@@ -213,8 +235,9 @@ class Remembered:
         for one in past.references if past is not None and not recorded.superseded() else ():
             undone = Reference(one.original, effect * one.voids, one.skus, tuple(effect * q for q in one.quantities))
             self._references[one.original].append(undone)
-            original = one.original.split("/")
-            self._touched[one.original] = (original[0], date.fromisoformat(original[2]))
+            # A void, a correction: not a return, or its void, which make nothing right that was too much in its place.
+            if one.voids or effect < 0 or message.version > 1:
+                self._touched[one.original] = _place_of(one.original)
         if isinstance(message, Transaction) and past is not None and past.order is not None:
             self._note_order(message, recorded, past, effect)
         if effect < 0:

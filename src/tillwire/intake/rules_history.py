@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from tillwire.events.recorded import Reference
+from tillwire.exceptions.codes import WARNING
 from tillwire.intake.rules import Fault
 from tillwire.inventory.movements import Movement, movements_of
 from tillwire.model.fields import iso_text
@@ -61,6 +62,8 @@ def originals_of(tx: Transaction) -> Iterable[tuple[Original, str]]:
         return
     if tx.original is not None and tx.kind in _NAMING:
         yield tx.original, _HISTORY_WORDS
+    if tx.kind is Kind.POST_VOID:
+        return  # its lines repeat what the lines of the voided one named
     for i, line in enumerate(tx.lines):
         if line.original is not None and not line.voided:
             yield line.original, f"/data/lines/{i}/original"
@@ -72,11 +75,11 @@ def unknown(original: Original, pointer: str, accepted: bool) -> Fault:
     return Fault("original_unknown", f"the original {original.key} {why}", pointer)
 
 
-def void(tx: Transaction, factors: Sequence[Decimal | None], standing: Standing) -> list[Fault]:
-    """What is wrong with a post-void, compared with what it voids."""
+def void(tx: Transaction, factors: Sequence[Decimal | None], key: str, standing: Standing) -> list[Fault]:
+    """What is wrong with a post-void, compared with a transaction that it voids: the one that it names, or one that the
+    void which it brings back into force had voided.
+    """
     fact = standing.fact
-    assert tx.original is not None
-    key = tx.original.key
     if standing.voids > 0:
         return [Fault("already_voided", f"{key} is voided already", _HISTORY_WORDS)]
     faults: list[Fault] = []
@@ -110,6 +113,35 @@ def undone(original: str, standing: Standing) -> list[Reference]:
     ]
 
 
+def together(references: Iterable[Reference]) -> list[Reference]:
+    """What references do to each original in sum."""
+    voids: dict[str, int] = defaultdict(int)
+    quantities: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for one in references:
+        voids[one.original] += one.voids
+        for sku, quantity in zip(one.skus, one.quantities, strict=True):
+            quantities[one.original][sku] += quantity
+    return [Reference(key, sign, *_pair(quantities[key])) for key, sign in voids.items()]
+
+
+def _pair(quantities: dict[str, Decimal]) -> tuple[tuple[str, ...], tuple[Decimal, ...]]:
+    return tuple(quantities), tuple(quantities.values())
+
+
+def brought_back(
+    tx: Transaction, factors: Sequence[Decimal | None], effect: Reference, standing: Standing
+) -> list[Fault]:
+    """What is wrong with what a post-void brings back into force: a void, or a return, of an earlier transaction. It must
+    be allowed as that one stands now, through whatever chain of voids it comes.
+    """
+    if effect.voids > 0:
+        return void(tx, factors, effect.original, standing)
+    lines = {line.sku: i for i, line in reversed(list(enumerate(tx.lines)))}
+    pairs = zip(effect.skus, effect.quantities, strict=True)
+    back = {sku: (quantity, lines.get(sku, 0)) for sku, quantity in pairs if quantity > 0}
+    return beyond(effect.original, back, standing) if back else []
+
+
 def taken_back(tx: Transaction, factors: Sequence[Decimal | None]) -> dict[str, dict[str, tuple[Decimal, int]]]:
     """Per original (its key) and item: how much comes back, in its stock unit, and the first line that says so."""
     found: dict[str, dict[str, tuple[Decimal, int]]] = defaultdict(dict)
@@ -134,6 +166,26 @@ def beyond(key: str, back: dict[str, tuple[Decimal, int]], standing: Standing) -
             text = f"{quantity} of {sku!r} come back; {key} sold {sold.get(sku, ZERO)}, {before} are back already"
             faults.append(Fault("return_exceeds_original", text, f"/data/lines/{i}/quantity"))
     return faults
+
+
+def fewer(key: str, tx: Transaction, factors: Sequence[Decimal | None], standing: Standing) -> list[Fault]:
+    """Items of which a correction leaves less sold than is back already. Never more than a warning: the correction says
+    what was sold, and the refund has been paid.
+    """
+    sold: dict[str, Decimal] = defaultdict(Decimal)
+    for _, sku, quantity, _ in movements_of(tx, factors):
+        if quantity < 0:
+            sold[sku] -= quantity
+    return [
+        Fault(
+            "return_exceeds_original",
+            f"{returned} of {sku!r} are back already; corrected, {key} sold {sold.get(sku, ZERO)}",
+            "/data/lines",
+            WARNING,
+        )
+        for sku, returned in sorted(standing.returned.items())
+        if returned > max(sold.get(sku, ZERO), ZERO)
+    ]
 
 
 class LatePolicy(msgspec.Struct, frozen=True, kw_only=True):
