@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from rich.table import Column, Table
 
 from tillwire import clock, config
-from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, settings_of
+from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, print_json_line, settings_of
 from tillwire.connectors.registry import registered, spec_of
 from tillwire.errors import ConfigurationError
 
@@ -47,20 +47,24 @@ def connections_kinds() -> None:
 
 def try_(
     connector: str,
-    *files: Path,
+    *files: Annotated[Path, Parameter(json_list=False)],
     settings: Annotated[Path | None, Parameter(help="A TOML file with the connector's settings.")] = None,
     connection: Annotated[str | None, Parameter(help="Take the settings of this configured connection.")] = None,
     topic: Annotated[str, Parameter(help="What the sender would say it is, such as orders/create.")] = "",
     as_of: Annotated[date | None, Parameter(help="Judge business dates as of this day; else of today.")] = None,
-    json: Annotated[bool, Parameter(help="Print every event and exception as JSON lines.")] = False,
+    json: Annotated[
+        bool, Parameter(help="Print one JSON object per file and line, with every event and exception.")
+    ] = False,
     events: Annotated[bool, Parameter(help="Print the canonical events, too.")] = False,
 ) -> int:
     """Show what a connector makes of files: canonical events, or the exceptions they would raise. Stores nothing.
 
-    Amounts are judged by the rules as if master data knew every code; exit code 1 if anything but a warning is raised.
+    A file that cannot be read is told in its row. Amounts are judged by the rules as if master data knew every code; exit code 1 if anything but a warning is raised.
     """
-    from tillwire.intake.trial import Outcome, try_file
+    from tillwire.intake.trial import Outcome, Raised, try_file
 
+    if not files:
+        raise ConfigurationError("name at least one file to try")
     made = spec_of(connector).configure(_settings(connector, settings, connection), of=connector)
     if not hasattr(made, "read"):
         raise ConfigurationError(f"{connector} reads no files")
@@ -69,10 +73,14 @@ def try_(
     )
     clean = True
     for file in files:
-        outcome: Outcome = try_file(made, file, topic=topic, today=as_of or clock.now().date())
+        try:
+            outcome = try_file(made, file, topic=topic, today=as_of or clock.now().date())
+        except OSError as error:  # away, a folder, not ours to read: the other files are tried all the same
+            reason = error.strerror or str(error)
+            outcome = Outcome(file=file.name, exceptions=[Raised("", "malformed", f"it cannot be read: {reason}")])
         clean = clean and outcome.verdict in ("mapped", "ignored")
         if json:
-            print_json(outcome)
+            print_json_line(outcome)
             continue
         totals = ", ".join(f"{amount} {currency}" for currency, amount in sorted(outcome.totals.items()))
         table.add_row(

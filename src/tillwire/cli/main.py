@@ -17,7 +17,7 @@ from rich.table import Table
 import tillwire
 from tillwire import config, logs
 from tillwire.cli import clients, connections, exceptions, inbox, journals, masterdata
-from tillwire.cli.common import DATA, DataFolder, connect, console, print_json, settings_of
+from tillwire.cli.common import DATA, DataFolder, connect, console, print_error, print_json, settings_of, styled
 from tillwire.errors import ConfigurationError, TillwireError
 
 app = cyclopts.App(
@@ -65,9 +65,9 @@ def up(
     def tell(event: ChildEvent) -> None:
         nonlocal told
         if event.kind == "died":
-            console.print(f"[yellow]died[/] {event.name} [dim]{event.detail}[/]")
+            console.print(styled(("died", "yellow"), f" {event.name} ", (event.detail, "dim")))
         if event.kind == "ready":
-            console.print(f"[green]ready[/] {event.name} [dim]{event.elapsed_s:.1f} s[/]")
+            console.print(styled(("ready", "green"), f" {event.name} ", (f"{event.elapsed_s:.1f} s", "dim")))
             if event.name == "dispatch" and not told:
                 told = True
                 keys = "no key needed" if settings.http.api_keys == "off" else "make a key: tillwire client add NAME"
@@ -164,8 +164,12 @@ def check() -> None:
     bootstrap.inbound_connectors(settings)
     open_components = unmapped(settings.posting.accounts)
     for component in open_components:
-        console.print(f"[yellow]warning[/] posting.accounts: component {component!r} has no rule for every code")
+        _warn(f"posting.accounts: component {component!r} has no rule for every code")
     console.print("configuration is sound" if not open_components else "what has no rule goes to suspense")
+
+
+def _warn(message: str) -> None:
+    console.print(styled(("warning", "yellow"), f" {message}"), soft_wrap=True)
 
 
 @app.command
@@ -188,7 +192,7 @@ def replay(
     outcome = replay_inline(settings, processes=processes)
     table = Table("table", "rows", "identical", title=f"{outcome.events:,} events in {outcome.seconds:.1f} s")
     for name, rows, same in outcome.tables:
-        table.add_row(name, f"{rows:,}", "yes" if same else "[yellow]no: replaced[/]")
+        table.add_row(name, f"{rows:,}", "yes" if same else styled(("no: replaced", "yellow")))
     console.print(table)
     return 0 if outcome.identical else 3
 
@@ -218,7 +222,7 @@ def reconcile(
             connector = bootstrap.erp_connector(settings)
             try:
                 for difference in confirm(connection, connector, again=True):
-                    console.print(f"[red]ERP[/] {difference}")
+                    console.print(styled(("ERP", "red"), f" {difference}"))
             finally:
                 connector.close()
         report = run(connection, store=store, first=first, last=last, erp=settings.erp.kind != "none")
@@ -284,7 +288,7 @@ def demo(
     options = Options(
         weeks=weeks, whole_year=all_, seed=seed, report=report, stay=stay, data=data, stores=stores, days=days
     )
-    return run(options, console)
+    return run(options, Console())  # whose words are its own
 
 
 @app.command
@@ -305,14 +309,14 @@ def docs(*, check: Annotated[bool, Parameter(help="Write nothing; fail if someth
 def main() -> None:
     """The command ``tillwire``. Errors of ours are told in one line, with exit code 2."""
     try:
-        code = app()
+        code = app(sys.argv[1:])
     except TillwireError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        print_error(str(error))
         code = 2
     except psycopg.OperationalError as error:
-        Console(stderr=True).print(f"[red]error:[/] the database is away: {error}", highlight=False)
+        print_error(f"the database is away: {error}")
         code = 2
     except (psycopg.Error, OSError) as error:
-        Console(stderr=True).print(f"[red]error:[/] {type(error).__name__}: {error}", highlight=False)
+        print_error(f"{type(error).__name__}: {error}")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

@@ -16,7 +16,7 @@ import psycopg
 from cyclopts import Parameter
 from rich.table import Table
 
-from tillwire.cli.common import DATA, DataFolder, Most, connect, console, print_json, settings_of
+from tillwire.cli.common import DATA, DataFolder, Most, connect, console, print_json, settings_of, styled
 from tillwire.errors import TillwireError
 from tillwire.intake.group_commit import GroupCommit
 from tillwire.masterdata import listing
@@ -108,7 +108,7 @@ def master_import(
     try:
         return _tell(kind, _run(url, source, work))
     except TableError as error:
-        console.print(f"[red]{file}[/]: {error}")
+        console.print(styled((str(file), "red"), f": {error}"))
         return 1
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 from rich.table import Column, Table
 
-from tillwire.cli.common import console, print_json
+from tillwire.cli.common import console, print_json, styled
 from tillwire.exceptions.codes import CODES
 from tillwire.intake.rules import NOTES, Policy
 
@@ -57,13 +57,13 @@ def show(policy: Policy, *, source: str, code: str | None, json: bool) -> int:
         Column("code", no_wrap=True), "severity", "owner", Column("tolerance", justify="right"), "meaning", "reason"
     )
     for one in found:
-        severity = f"[{_COLOURS[one.severity]}]{one.severity}[/]"
+        severity = styled((one.severity, _COLOURS[one.severity]))
         for pattern, own in one.by_source.items():
-            severity += f"\n[dim]{pattern}: {own}[/]"
+            severity.append(f"\n{pattern}: {own}", "dim")
         tolerance = "" if one.tolerance is None else str(one.tolerance)
         table.add_row(one.code, severity, one.owner, tolerance, one.meaning, one.reason)
     if code is None:
         for name, meaning in NOTES.items():
-            table.add_row(name, "[dim]let through[/]", "", "", meaning, "counted, and shown per store and day")
+            table.add_row(name, styled(("let through", "dim")), "", "", meaning, "counted, and shown per store and day")
     console.print(table)
     return 0

@@ -101,12 +101,14 @@ def held_behind(entity: str) -> str:
     return _cause(HELD, entity)
 
 
-_NUMBER = re.compile(r"(?<=[/\\[])[0-9]+(?=[/\\]]|$)")
+_NUMBER = re.compile(r"(?<=[/\[])[0-9]+(?=[/\]]|$)")
+_LINE = re.compile(r"^line [0-9]+(?:, |$)")
+"""Where a row begins in its file: another one for each row with the same fault."""
 
 
 def foreign_cause(code: str, pointer: str, source: str) -> str:
     """The cause of a message that cannot be mapped: its source, and the field, whichever element of a list it is in."""
-    field = _NUMBER.sub("*", pointer)
+    field = _NUMBER.sub("*", _LINE.sub("", pointer))
     return _cause(code, f"{source}:{field}" if field else source)
 
 

@@ -64,7 +64,7 @@ class Outcome(msgspec.Struct, kw_only=True):
         parts += [f"{reason} x{count}" if count > 1 else reason for reason, count in sorted(self.ignored.items())]
         if len(self.exceptions) == 1:
             one = self.exceptions[0]
-            parts[0] += f": {one.place}: {one.message}"
+            parts[0] += f": {one.place}: {one.message}" if one.place else f": {one.message}"
         return "; ".join(parts)
 
 
