@@ -253,6 +253,66 @@ def test_a_correction_to_less_than_is_back_is_recorded_with_a_warning(
     assert replayed(database_url)
 
 
+THIRDS = sale(1, line("milk", "3", "3.3333", amount="10.00"), line("bread", "1", "1.00"), line("bread", "1", "4.00"))
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    ("sold", "taken", "words"),
+    [
+        (SOLD, line("milk", "-2", "2.02"), "4.04 is refunded for 2 of 'milk'; 101/1/2026-03-02/1 got 6.00 for 3"),
+        (SOLD, line("milk", "-2", "2.01"), None),
+        (
+            SOLD,
+            line("beer", "-1", "6.07", unit="SIX"),
+            "6.07 is refunded for 6 of 'beer'; 101/1/2026-03-02/1 got 24.00",
+        ),
+        (SOLD, line("beer", "-1", "6.00", unit="SIX"), None),
+        (SOLD, {**line("milk", "-1", "9.00"), "original": original_of(SOLD)}, "9.00 is refunded for 1 of 'milk'"),
+        (THIRDS, line("milk", "-1", "3.34"), None),
+        (THIRDS, line("bread", "-1", "4.00"), None),
+        (THIRDS, line("bread", "-2", "4.02"), "8.04 is refunded for 2 of 'bread'; 101/1/2026-03-02/1 got 4.00 for 1"),
+        (THIRDS, line("milk", "-0.1", "3.40"), None),
+    ],
+)
+def test_a_refund_above_the_price(
+    database_url: str, connection: psycopg.Connection, sold: Event, taken: Any, words: str | None, together: bool
+) -> None:
+    """It is recorded, with a warning; in whatever unit it comes back. A minor unit is rounding."""
+    events = [sold, returned(2, taken) if "original" in taken else back(2, taken, original=sold)]
+    load_both_ways(database_url, events, together)
+    found = rows(connection, "SELECT code, severity, message FROM exception")
+    assert [one[:2] for one in found] == [("refund_exceeds_price", "warning")] * (words is not None)
+    assert all(one[2].startswith(words) for one in found)
+    assert scalar(connection, "SELECT count(*) FROM reference_to") == 1
+    assert scalar(connection, "SELECT count(*) FROM awaited") == 0
+
+
+@pytest.mark.parametrize(("price", "codes"), [("5.50", []), ("5.52", ["refund_exceeds_price"])])
+def test_a_refund_is_compared_with_tax_where_only_one_includes_it(
+    database_url: str, connection: psycopg.Connection, price: str, codes: list[str]
+) -> None:
+    sold = sale(1, line("milk", "2", "5.00", tax=("STD", "1.00")))
+    load(database_url, *masters(), sold, back(2, line("milk", "-1", price), original=sold, tax_included=True))
+    assert [code for (code,) in rows(connection, "SELECT code FROM exception")] == codes
+
+
+def test_a_refund_is_compared_with_the_corrected_price(database_url: str, connection: psycopg.Connection) -> None:
+    dearer = corrected(SOLD, 2, line("milk", "3", "3.00"))
+    load(database_url, *masters(), SOLD, dearer, back(2, line("milk", "-1", "3.00")))
+    assert rows(connection, "SELECT code FROM exception") == []
+
+
+@pytest.mark.parametrize(("severity", "recorded"), [("blocking", 1), ("off", 2)])
+def test_refunds_above_the_price_are_judged_as_configured(
+    database_url: str, connection: psycopg.Connection, severity: str, recorded: int
+) -> None:
+    accept(database_url, [*masters(), SOLD, back(2, line("milk", "-1", "3.00"))])
+    record(database_url, policy=Policy(severities={"refund_exceeds_price": severity}))
+    assert exception_codes(connection) == ["refund_exceeds_price"] * (2 - recorded)
+    assert scalar(connection, "SELECT sum(selling) FROM completeness") == recorded
+
+
 # ---------------------------------------------------------------- voids
 
 

@@ -77,6 +77,14 @@ _HISTORY = (
         judged=BY_HISTORY,
     ),
     Code(
+        "refund_exceeds_price",
+        "more is refunded for an item than was paid for it",
+        "a refund at another price than the one on the receipt is money given away, or a discount that was forgotten",
+        STORE_OPERATIONS,
+        WARNING,
+        judged=BY_HISTORY,
+    ),
+    Code(
         "already_voided",
         "the transaction that is voided, or corrected, is voided already",
         "a second void takes back money and goods that are back; a correction would bring the sale to life again",

@@ -150,7 +150,7 @@ class History(Remembered):
         return judgement
 
     def _predecessor(self, fact: Fact | None) -> tuple[Any, Enrichment] | None:
-        """The version that a correction takes the place of, as it was recorded."""
+        """The version that a correction takes the place of, or an original, as it was recorded."""
         if fact is None:
             return None
         place = (fact.partition, fact.offset)
@@ -230,11 +230,21 @@ class History(Remembered):
                     found = self._brought_back(tx, enrichment, effects[1:], source, taken)
             else:
                 found = rules.beyond(key, items, standing)
+                faults += self._overpaid(key, tx, enrichment, source, standing.fact)
             # What breaks a rule by a void stays for a person: in its place it would be refused, whatever came later.
             if found and (standing is None or (tx.kind is not Kind.POST_VOID and standing.voids <= 0)):
                 self._wait(item, key, (original.store, original.business_date))
             faults += found
         return faults, tuple(references)
+
+    def _overpaid(self, key: str, tx: Transaction, enrichment: Enrichment, source: str, fact: Fact) -> list[Fault]:
+        """Refunds above the price paid; the original is read from the event store."""
+        if self._policy.severity("refund_exceeds_price", source) == OFF:
+            return []
+        before = self._predecessor(fact)
+        if before is None or not isinstance(before[0], Transaction):
+            return []
+        return rules.overpaid(key, tx, enrichment.factors, before[0], before[1].factors)
 
     def _brought_back(
         self,

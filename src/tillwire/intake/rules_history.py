@@ -17,8 +17,8 @@ from tillwire.exceptions.codes import WARNING
 from tillwire.intake.rules import Fault
 from tillwire.inventory.movements import Movement, movements_of
 from tillwire.model.fields import iso_text
-from tillwire.model.money import ZERO
-from tillwire.model.transaction import SELLING, Kind, Original, Transaction
+from tillwire.model.money import ZERO, quantum
+from tillwire.model.transaction import SELLING, Kind, Line, Original, Transaction
 
 _NAMING = frozenset({Kind.RETURN, Kind.EXCHANGE, Kind.POST_VOID})
 """Kinds whose original must be known if they name one. A sale may name the layaway that it redeems, and the like."""
@@ -131,8 +131,8 @@ def _pair(quantities: dict[str, Decimal]) -> tuple[tuple[str, ...], tuple[Decima
 def brought_back(
     tx: Transaction, factors: Sequence[Decimal | None], effect: Reference, standing: Standing
 ) -> list[Fault]:
-    """What is wrong with what a post-void brings back into force: a void, or a return, of an earlier transaction. It must
-    be allowed as that one stands now, through whatever chain of voids it comes.
+    """What is wrong with what a post-void brings back into force: a void, or a return, of an earlier transaction. It
+    must be allowed as that one stands now, through whatever chain of voids it comes.
     """
     if effect.voids > 0:
         return void(tx, factors, effect.original, standing)
@@ -166,6 +166,53 @@ def beyond(key: str, back: dict[str, tuple[Decimal, int]], standing: Standing) -
             text = f"{quantity} of {sku!r} come back; {key} sold {sold.get(sku, ZERO)}, {before} are back already"
             faults.append(Fault("return_exceeds_original", text, f"/data/lines/{i}/quantity"))
     return faults
+
+
+def overpaid(
+    key: str,
+    tx: Transaction,
+    factors: Sequence[Decimal | None],
+    sold: Transaction,
+    its_factors: Sequence[Decimal | None],
+) -> list[Fault]:
+    """Lines that refund more per unit than the original got for that item: at its dearest, where several lines sold it.
+
+    A minor unit, per unit or in all, is rounding: the last of three that were sold for 10.00 is refunded at 3.34. With
+    tax where some lines include it and others do not. Other currencies cannot be compared.
+    """
+    if tx.currency != sold.currency:
+        return []
+    gross = len({_included(one, line) for one in (tx, sold) for line in one.lines}) > 1
+    dearest: dict[str, tuple[Decimal, Decimal]] = {}
+    for i, sku, quantity, _ in movements_of(sold, its_factors):
+        if quantity < 0:
+            amount = _amount(sold, i, gross)
+            before = dearest.get(sku)
+            if before is None or amount * before[1] > before[0] * -quantity:
+                dearest[sku] = (amount, -quantity)
+    unit = quantum(tx.currency)
+    faults = []
+    for i, sku, quantity, _ in movements_of(tx, factors):
+        original = tx.lines[i].original or (tx.original if tx.kind in _NAMING else None)
+        if quantity <= 0 or sku not in dearest or original is None or original.key != key:
+            continue
+        refund, (paid, count) = -_amount(tx, i, gross), dearest[sku]
+        excess = refund * count - paid * quantity  # times both quantities: nothing is rounded
+        if excess > unit * count and excess > unit * count * quantity:
+            text = f"{refund} is refunded for {quantity} of {sku!r}; {key} got {paid} for {count}"
+            faults.append(Fault("refund_exceeds_price", text, f"/data/lines/{i}/amount"))
+    return faults
+
+
+def _included(tx: Transaction, line: Line) -> bool:
+    return tx.tax_included if line.tax_included is None else line.tax_included
+
+
+def _amount(tx: Transaction, i: int, gross: bool) -> Decimal:
+    line = tx.lines[i]
+    if not gross or _included(tx, line):
+        return line.amount
+    return line.amount + sum((tax.amount for tax in line.taxes), ZERO)
 
 
 def fewer(key: str, tx: Transaction, factors: Sequence[Decimal | None], standing: Standing) -> list[Fault]:
