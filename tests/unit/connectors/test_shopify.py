@@ -375,4 +375,4 @@ def test_webhooks_are_proved_with_either_secret() -> None:
     with pytest.raises(AuthenticationError):
         made.verify(headers, body + b" ")
     with pytest.raises(AuthenticationError):
-        SPEC.configure({k: v for k, v in SETTINGS.items() if k != "shop"}, of="test").verify(headers, body)
+        SPEC.configure({k: v for k, v in SETTINGS.items() if k != "secret"}, of="test").verify(headers, body)
