@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import psycopg
 from tillwire.config import LateArrivals, Rules, Settings
 from tillwire.connectors import registry
 from tillwire.connectors.erp import CallWatch, ErpConnector, MasterSource
+from tillwire.connectors.spec import secrets_of
 from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
@@ -122,6 +124,34 @@ def inbound_connectors(settings: Settings) -> dict[str, Any]:
                     raise ConfigurationError(f"connections.{connection.name}.inbox: it is also that of {other}")
             found[connection.name] = spec.configure(connection.settings, of=f"connections.{connection.name}")
     return found
+
+
+def check_inboxes(settings: Settings) -> None:
+    """Raises ``ConfigurationError`` for an inbox that cannot be made or written. Makes none."""
+    for one in settings.connections:
+        if one.enabled and one.inbox:
+            folder = Path(one.inbox).absolute()
+            try:
+                there = next(each for each in (folder, *folder.parents) if each.exists())
+            except OSError as error:
+                raise ConfigurationError(f"connections.{one.name}.inbox: {error}") from error
+            if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+                reason = "cannot be written" if there.is_dir() else "is no folder"
+                raise ConfigurationError(f"connections.{one.name}.inbox: {there} {reason}")
+
+
+def secrets_written(content: Mapping[str, Any], settings: Settings) -> list[str]:
+    """The secrets that stand in a configuration file's ``content``, by their places there; for sound ``settings``."""
+    erp = content.get("erp", {})
+    places = [("erp.settings", settings.erp.kind, erp.get("settings", {}))] if settings.erp.kind != "none" else []
+    for one in content.get("connections", ()):
+        places.append((f"connections.{one['name']}.settings", one["connector"], one.get("settings", {})))
+    return [
+        f"{place}.{name}"
+        for place, kind, given in places
+        for name in sorted(secrets_of(registry.spec_of(kind).settings) & given.keys())
+        if given[name]
+    ]
 
 
 def master_source(settings: Settings) -> MasterSource:

@@ -224,7 +224,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One of those that ``tillwire connections`` lists."""
     settings: dict[str, Any] = {}
     """The connector's own; its reference says which there are. Secrets belong into the environment:
-    ``TILLWIRE_CONNECTION_NAME_SETTING``, in capitals, with ``_`` for ``-``."""
+    ``TILLWIRE_CONNECTION_NAME_SETTING``, in capitals, with ``_`` for ``-``; of connections such as web and web-shop the
+    longest name that fits is meant. Tables and lists are given there as JSON: ``{"42": "101"}``, ``["a", "b"]``."""
     inbox: str = ""
     """A folder that is watched for files; empty: none."""
     drop: Drop = Drop()
@@ -276,6 +277,19 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def written(path: Path | None, environment: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
+    """What stands in the file, and which it is; none and nothing if there is none. Raises ``ConfigurationError``."""
+    if path is None:
+        named = environment.get("TILLWIRE_CONFIG")
+        path = Path(named) if named else Path("tillwire.toml")
+        if not named and not path.exists():
+            return None, {}
+    try:
+        return path, tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from a file (``tillwire.toml`` here if there is one) and the environment.
 
@@ -284,17 +298,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     environment = os.environ if environment is None else environment
     if "TILLWIRE_SETTINGS" in environment:  # from `tillwire up` to its processes: whole and checked already
         return msgspec.json.decode(Path(environment["TILLWIRE_SETTINGS"]).read_bytes(), type=Settings)
-    if path is None:
-        named = environment.get("TILLWIRE_CONFIG")
-        path = Path(named) if named else Path("tillwire.toml")
-        if not named and not path.exists():
-            path = None
-    content: dict[str, Any] = {}
-    if path is not None:
-        try:
-            content = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigurationError(f"{path}: {error}") from error
+    path, content = written(path, environment)
     try:
         settings = msgspec.convert(
             _merge(content, _overrides(environment, Settings, "TILLWIRE")), Settings, strict=False
@@ -327,14 +331,19 @@ def _prefix(connection: Connection) -> str:
 
 def _with_secrets(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """Connections with the settings that the environment gives them."""
-    connections = []
-    for connection in settings.connections:
-        prefix = _prefix(connection)
-        given = {
-            name.removeprefix(prefix).lower(): environment[name] for name in environment if name.startswith(prefix)
-        }
-        connections.append(msgspec.structs.replace(connection, settings={**connection.settings, **given}))
-    return msgspec.structs.replace(settings, connections=tuple(connections))
+    given: dict[str, dict[str, str]] = {}
+    prefixes = sorted((_prefix(connection) for connection in settings.connections), key=len, reverse=True)
+    for name, value in environment.items():
+        own = next((prefix for prefix in prefixes if name.startswith(prefix)), None)  # of WEB_ and WEB_SHOP_ the longer
+        if own is not None:
+            given.setdefault(own, {})[name.removeprefix(own).lower()] = value
+    return msgspec.structs.replace(
+        settings,
+        connections=tuple(
+            msgspec.structs.replace(one, settings={**one.settings, **given.get(_prefix(one), {})})
+            for one in settings.connections
+        ),
+    )
 
 
 def _refuse_unknown(environment: Mapping[str, str], settings: Settings) -> None:

@@ -52,14 +52,13 @@ def try_(
     connection: Annotated[str | None, Parameter(help="Take the settings of this configured connection.")] = None,
     topic: Annotated[str, Parameter(help="What the sender would say it is, such as orders/create.")] = "",
     as_of: Annotated[date | None, Parameter(help="Judge business dates as of this day; else of today.")] = None,
-    json: Annotated[
-        bool, Parameter(help="Print one JSON object per file and line, with every event and exception.")
-    ] = False,
+    json: Annotated[bool, Parameter(help="Print one JSON object per file, each on one line.")] = False,
     events: Annotated[bool, Parameter(help="Print the canonical events, too.")] = False,
 ) -> int:
     """Show what a connector makes of files: canonical events, or the exceptions they would raise. Stores nothing.
 
-    A file that cannot be read is told in its row. Amounts are judged by the rules as if master data knew every code; exit code 1 if anything but a warning is raised.
+    A file that cannot be read is told in its row.
+    Amounts are judged by the rules as if master data knew every code; exit code 1 if anything but a warning is raised.
     """
     from tillwire.intake.trial import Outcome, Raised, try_file
 

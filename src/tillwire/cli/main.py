@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -58,6 +59,7 @@ def up(
     settings = msgspec.structs.replace(settings, http=http)
     config.check(settings)
     bootstrap.policy(settings.rules)
+    bootstrap.inbound_connectors(settings)
     told = False
     (data / "logs").mkdir(parents=True, exist_ok=True)
     logs.configure("supervisor", (data / "logs" / "supervisor.log").open("a"))
@@ -162,6 +164,10 @@ def check() -> None:
     if settings.erp.kind != "none":
         bootstrap.erp_connector(settings).close()  # its settings are the connector's own to judge
     bootstrap.inbound_connectors(settings)
+    bootstrap.check_inboxes(settings)
+    path, content = config.written(None, os.environ)
+    for place in bootstrap.secrets_written(content, settings):
+        _warn(f"{path}: {place} is a secret: it belongs into the environment")
     open_components = unmapped(settings.posting.accounts)
     for component in open_components:
         _warn(f"posting.accounts: component {component!r} has no rule for every code")

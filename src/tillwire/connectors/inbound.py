@@ -109,6 +109,8 @@ class Record(Struct, frozen=True, kw_only=True):
     claims: tuple[Claim, ...] = ()
     ignored: str = ""
     """Why a record makes no event on purpose. A record without events, troubles and this is a defect."""
+    note: str = ""
+    """Why there is less than may be expected beside the events, such as a fulfilment of an order that is not paid."""
 
 
 class Delivery(Struct, frozen=True, kw_only=True):

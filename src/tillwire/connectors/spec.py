@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
@@ -53,21 +55,71 @@ class Spec(Struct, frozen=True, kw_only=True):
     def configure(self, given: Mapping[str, Any], *, of: str) -> Any:
         """The connector with these settings. Raises ``ConfigurationError`` that names ``of`` and the setting."""
         try:
-            settings = msgspec.convert(dict(given), self.settings, strict=False)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"{of}: {error}") from error
-        try:
+            settings = msgspec.convert(_parsed(given, self.settings), self.settings, strict=False)
             return self.make(settings)
-        except ConfigurationError as error:
+        except (ConfigurationError, msgspec.ValidationError, ValueError, LookupError) as error:
             raise ConfigurationError(f"{of}: {error}") from error
+
+
+_CONTAINERS = (
+    msgspec.inspect.DictType,
+    msgspec.inspect.CollectionType,
+    msgspec.inspect.TupleType,
+    msgspec.inspect.StructType,
+)
+_decode = msgspec.json.Decoder(float_hook=str).decode
+
+
+def _parsed(given: Mapping[str, Any], settings: type[Struct]) -> dict[str, Any]:
+    """Settings whose tables and lists are told as JSON text, as the environment must, as tables and lists."""
+    parsed = dict(given)
+    for field in _fields(settings):
+        kind = field.type.type if isinstance(field.type, msgspec.inspect.Metadata) else field.type
+        value = parsed.get(field.encode_name)
+        if isinstance(value, str) and isinstance(kind, _CONTAINERS):
+            try:
+                parsed[field.encode_name] = _decode(value)
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise ConfigurationError(f"{field.encode_name}: a JSON object or list is expected: {error}") from error
+    return parsed
+
+
+def _fields(settings: type[Struct]) -> tuple[msgspec.inspect.Field, ...]:
+    named = msgspec.inspect.type_info(settings)
+    assert isinstance(named, msgspec.inspect.StructType)
+    return named.fields
+
+
+def time_zone(name: str, setting: str) -> ZoneInfo:
+    """A time zone by its IANA name. Raises ``ConfigurationError`` that names the setting."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError) as error:  # no proper name, a folder of zones, unknown
+        raise ConfigurationError(f"{setting}: {name!r} is no IANA time zone, such as America/New_York") from error
+
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def checked_url(url: str, setting: str, *, secret: bool = True) -> str:
+    """A URL of HTTP without the slash at its end. Raises ``ConfigurationError`` that names the setting: for what is no
+    URL, and where ``secret`` for one that would send secrets in clear to another machine."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{setting}: {url!r} is no URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not host or any(c.isspace() for c in url):
+        raise ConfigurationError(f"{setting}: {url!r} is no URL: it must begin with https:// and name a host")
+    if secret and parts.scheme == "http" and host not in _LOOPBACK:
+        raise ConfigurationError(f"{setting}: {url!r} must begin with https://, for secrets are sent with it")
+    return url.rstrip("/")
 
 
 def secrets_of(settings: type[Struct]) -> frozenset[str]:
     """The names of a settings struct's secrets."""
-    named = msgspec.inspect.type_info(settings)
-    assert isinstance(named, msgspec.inspect.StructType)
     return frozenset(
         field.name
-        for field in named.fields
+        for field in _fields(settings)
         if isinstance(field.type, msgspec.inspect.Metadata) and (field.type.extra or {}).get("secret")
     )

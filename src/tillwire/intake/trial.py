@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     exceptions: list[Raised] = []
     ignored: dict[str, int] = {}
     """Records that make no event on purpose, by reason."""
+    notes: dict[str, int] = {}
+    """Why records make less than may be expected beside their events."""
     totals: dict[str, Decimal] = {}
     """The totals of transactions that sell, by currency."""
 
@@ -61,7 +63,8 @@ class Outcome(msgspec.Struct, kw_only=True):
         """Exceptions by code, and what was ignored, in one line."""
         codes = Counter(one.code for one in self.exceptions)
         parts = [f"{code} x{count}" if count > 1 else code for code, count in sorted(codes.items())]
-        parts += [f"{reason} x{count}" if count > 1 else reason for reason, count in sorted(self.ignored.items())]
+        told = sorted(self.ignored.items()) + sorted(self.notes.items())
+        parts += [f"{reason} x{count}" if count > 1 else reason for reason, count in told]
         if len(self.exceptions) == 1:
             one = self.exceptions[0]
             parts[0] += f": {one.place}: {one.message}" if one.place else f": {one.message}"
@@ -76,7 +79,7 @@ def try_file(connector: InboundConnector, path: Path, *, topic: str, today: date
 
 def try_source(connector: InboundConnector, source: Source, *, today: date) -> Outcome:
     """What ``connector`` makes of a payload."""
-    outcome = Outcome(file=source.name, events=[], exceptions=[], ignored={}, totals={})
+    outcome = Outcome(file=source.name, events=[], exceptions=[], ignored={}, notes={}, totals={})
     try:
         for record in connector.read(source):
             _take(outcome, record, today)
@@ -92,6 +95,8 @@ def _take(outcome: Outcome, record: Record, today: date) -> None:
     outcome.records += 1
     if record.ignored and not record.events:
         outcome.ignored[record.ignored] = outcome.ignored.get(record.ignored, 0) + 1
+    if record.note:
+        outcome.notes[record.note] = outcome.notes.get(record.note, 0) + 1
     for trouble in record.troubles or claims_troubles(record):
         outcome.exceptions.append(Raised(record.place, trouble.code, trouble.message, trouble.pointer))
     if record.troubles:

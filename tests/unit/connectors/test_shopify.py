@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from shopify_reading import SETTINGS, connector, example, example_bytes, faults,
 from tillwire.connectors.inbound import MalformedError, body_source
 from tillwire.connectors.shopify import SPEC
 from tillwire.errors import AuthenticationError
+from tillwire.intake.trial import try_source
 from tillwire.model.master import ProductRecord
 from tillwire.model.stock import Fulfilment, FulfilmentState, StockLevel
 from tillwire.model.transaction import Disposition, Kind, LineKind
@@ -375,4 +377,26 @@ def test_webhooks_are_proved_with_either_secret() -> None:
     with pytest.raises(AuthenticationError):
         made.verify(headers, body + b" ")
     with pytest.raises(AuthenticationError):
-        SPEC.configure({k: v for k, v in SETTINGS.items() if k != "shop"}, of="test").verify(headers, body)
+        SPEC.configure({k: v for k, v in SETTINGS.items() if k != "secret"}, of="test").verify(headers, body)
+
+
+@pytest.mark.parametrize("status", [{"financial_status": "paid"}, {}])
+def test_an_orders_webhook_without_lines_and_total_is_a_drift(status: dict[str, str]) -> None:
+    bare = {"id": 77, "currency": "USD", "created_at": "2026-03-02T10:00:00Z"} | status
+    (record,) = records(bare, "orders/paid")
+    assert [(one.code, one.pointer) for one in record.troubles] == [("schema_drift", "/total_price")]
+    (record,) = records({"order": bare})
+    assert (record.troubles, record.ignored.startswith("a part of an order only")) == ((), True)
+
+
+def test_a_fulfilment_of_an_unpaid_order_tells_why_there_is_no_sale() -> None:
+    order = example("order-paid.json") | {"financial_status": "pending"}
+    items = [{"id": one["id"], "sku": one["sku"], "quantity": 1} for one in order["line_items"][:1]]
+    order["fulfillments"] = [
+        {"id": 9, "order_id": order["id"], "status": "success", "created_at": order["created_at"], "line_items": items}
+    ]
+    (record,) = records(order, "orders/updated")
+    assert (len(record.events), record.ignored) == (1, "")
+    assert record.note.startswith("no sale: not paid yet")
+    outcome = try_source(connector(), body_source(json.dumps(order).encode(), "orders/updated"), today=date(2026, 3, 3))
+    assert "no sale: not paid yet" in outcome.summary()

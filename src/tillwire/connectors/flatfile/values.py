@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from tillwire.connectors.flatfile.settings import Field, Flatfile
 from tillwire.connectors.flatfile.targets import Target
+from tillwire.connectors.spec import time_zone
 from tillwire.errors import ConfigurationError
 from tillwire.model.money import is_sound
 
@@ -135,12 +136,7 @@ def zone(name: str, where: str) -> ZoneInfo | None:
     """A time zone by its IANA name, none for none. Raises ``ConfigurationError``."""
     if not name:
         return None
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError) as error:  # what is not found is a KeyError of a kind that is also none of these
-        raise ConfigurationError(f"{where}: {name!r} is no IANA time zone") from error
-    except KeyError as error:
-        raise ConfigurationError(f"{where}: {name!r} is no IANA time zone, such as America/New_York") from error
+    return time_zone(name, where)
 
 
 def _time_reader(field: Field, settings: Flatfile, where: str, *, naive: bool) -> Convert:

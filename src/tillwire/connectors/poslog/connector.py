@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from xml.etree.ElementTree import Element
-from zoneinfo import ZoneInfo
 
 from tillwire.connectors.inbound import Claim, MalformedError, Outgoing, Record, Source, Trouble
 from tillwire.connectors.poslog.controls import ControlReader, Outcome, plain_transaction
@@ -18,6 +17,7 @@ from tillwire.connectors.poslog.reader import Piece, Reader, local
 from tillwire.connectors.poslog.retail import RetailReader
 from tillwire.connectors.poslog.settings import PoslogSettings
 from tillwire.connectors.poslog.tree import DriftError, number, parse, text_of
+from tillwire.connectors.spec import time_zone
 from tillwire.errors import ConfigurationError
 from tillwire.model import event as events
 from tillwire.model.money import is_sound
@@ -39,11 +39,7 @@ class PoslogConnector:
 
     def __init__(self, settings: PoslogSettings) -> None:
         """Raises ``ConfigurationError`` for a zone or an encoding that does not exist."""
-        zone = None
-        try:
-            zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
-        except (OSError, ValueError) as error:  # unknown, a folder, or no proper name
-            raise ConfigurationError(f"time_zone: there is no zone {settings.time_zone!r}") from error
+        zone = time_zone(settings.time_zone, "time_zone") if settings.time_zone else None
         for encoding in settings.fallback_encodings:
             try:
                 codecs.lookup(encoding)

@@ -65,7 +65,7 @@ class ShopifyConnector:
             return
         parts = list(parts_of(document, source.topic))
         for part, raw in zip(parts, slices(body, parts), strict=True):
-            yield self._record(part, raw)
+            yield self._record(part, raw, whole=source.topic.strip().casefold().startswith("orders/"))
 
     def pull(self, state: Mapping[str, Any], deliver: Deliver) -> float:
         """Fetch what changed, and see to the subscriptions; see ``Puller``."""
@@ -84,36 +84,39 @@ class ShopifyConnector:
         message = f"the app was uninstalled from {shop}: no webhook and no answer comes until it is installed again"
         return Record(place="app/uninstalled", raw=body, troubles=(Trouble(code=CONNECTION_LOST, message=message),))
 
-    def _record(self, part: Part, raw: bytes) -> Record:
+    def _record(self, part: Part, raw: bytes, *, whole: bool) -> Record:
         part = part._replace(place=part.place or _named(part))
         if part.fault:
             return Record(place=part.place, raw=raw, troubles=(Trouble(code="schema_drift", message=part.fault),))
         if not part.kind:
             return Record(place=part.place, raw=raw, ignored=part.reason)
         try:
-            events, claims, ignored = self._mapped(part)
+            events, claims, ignored = self._mapped(part, whole=whole)
         except Drift as drift:
             pointer = drift.pointer or "/"
             trouble = Trouble(code=drift.code, message=f"{pointer}: {drift.reason}"[:1000], pointer=pointer[:300])
             return Record(place=part.place, raw=raw, troubles=(trouble,))
         reason = "" if events else ignored or f"the {part.kind} holds nothing to record"
-        return Record(place=part.place, raw=raw, events=events, claims=claims, ignored=reason)
+        note = f"no sale: {ignored}" if events and ignored and part.kind == "order" else ""
+        return Record(place=part.place, raw=raw, events=events, claims=claims, ignored=reason, note=note)
 
-    def _mapped(self, part: Part) -> tuple[tuple[Outgoing, ...], tuple[Claim, ...], str]:
+    def _mapped(self, part: Part, *, whole: bool) -> tuple[tuple[Outgoing, ...], tuple[Claim, ...], str]:
         node = rest_shaped(part.node) if is_graphql(part.node) else part.node
         settings = self.settings
         match part.kind:
             case "order":
-                return read_order(node, settings, "")
+                return read_order(node, settings, "", whole=whole)
             case "refund":
                 result = read_refund(node, settings, "")
                 events = (result.outgoing,) if result.outgoing is not None else ()
                 return events, (result.claim,) if result.claim is not None else (), result.ignored
             case "product":
-                return read_product(node, settings, ""), (), "a product without variants sells nothing"
+                products = read_product(node, settings, "")
+                return products, (), "" if products else "a product without variants sells nothing"
             case "inventory_level":
                 level = read_level(node, settings, "")
-                return (level,) if level is not None else (), (), "the shop does not keep count of the item"
+                counted = (level,) if level is not None else ()
+                return counted, (), "" if counted else "the shop does not keep count of the item"
             case _:
                 return (read_fulfilment(node, settings, ""),), (), ""
 

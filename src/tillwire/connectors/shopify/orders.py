@@ -79,13 +79,18 @@ class _Sale(NamedTuple):
     exchange: Decimal
 
 
-def read_order(order: Node, settings: ShopifySettings, at: str) -> OrderResult:
-    """The sale, the returns and the fulfilments that an order holds."""
+def read_order(order: Node, settings: ShopifySettings, at: str, *, whole: bool = False) -> OrderResult:
+    """The sale, the returns and the fulfilments that an order holds. ``whole``: it comes as an order's own webhook, and
+    one without lines and total is no part of an order, but money that would be lost. Raises ``Drift``.
+    """
     number_ = identifier(order.get("id"), f"{at}/id")
-    if "line_items" not in order and order.get("total_price") is None and "total_price_set" not in order:
+    told = order.get("total_price") is not None or "total_price_set" in order
+    if whole and not told and (not order.get("line_items") or "financial_status" not in order):
+        raise Drift(f"{at}/total_price", "the total is missing, and with it lines or financial status")
+    if "line_items" not in order and not told:
         return OrderResult((), (), "a part of an order only: it names neither lines nor a total")
     if order.get("financial_status") is None and "financial_status" not in order:
-        if order.get("total_price") is None and "total_price_set" not in order:
+        if not told:
             return OrderResult((), (), "a part of an order only: it names neither its state nor a total")
         raise Drift(f"{at}/financial_status", "the financial status is missing")
     status = text(order, "financial_status", at).casefold()
@@ -128,7 +133,7 @@ def read_order(order: Node, settings: ShopifySettings, at: str) -> OrderResult:
     for i, fulfilment in enumerate(nodes(order, "fulfillments", at)):
         if fulfilment.get("id") is not None and fulfilment.get("line_items") is not None:
             events.append(read_fulfilment(fulfilment, settings, f"{at}/fulfillments/{i}", number_))
-    return OrderResult(tuple(events), tuple(claims), "" if events else ignored)
+    return OrderResult(tuple(events), tuple(claims), ignored)
 
 
 def _currency(order: Node, settings: ShopifySettings, at: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+import re
+from typing import Annotated
 
-from tillwire.connectors.spec import Secret
+from msgspec import Meta, Struct
+
+from tillwire.connectors.spec import Secret, checked_url, time_zone
+from tillwire.errors import ConfigurationError
 
 API_VERSION = "2026-07"
 """The version of the Admin API that the connector's queries are written for."""
@@ -26,6 +30,9 @@ TOPICS = (
     "app/uninstalled",
 )
 """The topics the connector reads, and that the watchdog keeps subscribed."""
+
+
+_DOMAIN = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 
 
 class ShopifySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,17 +73,36 @@ class ShopifySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where Shopify is to send webhooks; empty: the watchdog leaves subscriptions alone."""
     topics: tuple[str, ...] = TOPICS
     """Topics that the watchdog keeps subscribed."""
-    interval_s: float = 300.0
+    interval_s: Annotated[float, Meta(gt=0)] = 300.0
     """Seconds between pulls."""
-    watch_interval_s: float = 900.0
+    watch_interval_s: Annotated[float, Meta(ge=0)] = 900.0
     """Seconds between looks at the subscriptions."""
-    overlap_s: float = 600.0
+    overlap_s: Annotated[float, Meta(ge=0)] = 600.0
     """How far before the newest change seen the next pull begins, for changes that Shopify shows late."""
-    backfill_days: int = 60
+    backfill_days: Annotated[int, Meta(ge=0)] = 60
     """How far back the first pull begins; Shopify shows older orders only with read_all_orders."""
-    page_size: int = 10
+    page_size: Annotated[int, Meta(ge=1, le=250)] = 10
     """Objects per page; halved by itself where Shopify says that a query costs too much."""
-    reserve: float = 0.2
+    reserve: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     """The share of the cost bucket that is left to the shop's other apps."""
-    timeout_s: float = 30.0
+    timeout_s: Annotated[float, Meta(gt=0)] = 30.0
     """Seconds until a request is given up."""
+
+    def __post_init__(self) -> None:
+        time_zone(self.time_zone, "time_zone")
+        for store, name in self.time_zones.items():
+            time_zone(name, f"time_zones.{store}")
+        if self.url:
+            checked_url(self.url, "url")
+            if not self.token:
+                raise ConfigurationError("token: it is needed to fetch from url")
+        if self.callback_url:
+            checked_url(self.callback_url, "callback_url", secret=False)
+            if not self.token or not self.secret:
+                raise ConfigurationError("token and secret are needed for webhooks to callback_url")
+        if self.shop and not _DOMAIN.fullmatch(self.shop):
+            raise ConfigurationError(f"shop: {self.shop!r} is no domain, such as my-shop.myshopify.com")
+        if self.secret and not self.shop:
+            raise ConfigurationError("shop: it is needed with secret, for webhooks of another shop are refused")
+        if self.token and not (self.shop or self.url):
+            raise ConfigurationError("shop: it is needed with token, to know where to fetch")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
-from tillwire.connectors.spec import Secret
+from tillwire.connectors.spec import Secret, checked_url, time_zone
 from tillwire.errors import ConfigurationError
 from tillwire.model.fields import Code, Identifier
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class SquareSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,11 +53,12 @@ class SquareSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The longest wait within a pull; asked for more, it is put off."""
 
     def __post_init__(self) -> None:
-        for name in (self.time_zone, *self.time_zones.values()):
-            try:
-                ZoneInfo(name)
-            except (ValueError, OSError, LookupError) as error:
-                raise ValueError(f"time_zone: {name!r} is no IANA time zone") from error
+        time_zone(self.time_zone, "time_zone")
+        for store, name in self.time_zones.items():
+            time_zone(name, f"time_zones.{store}")
+        checked_url(self.url, "url")
+        if self.notification_url:
+            checked_url(self.notification_url, "notification_url", secret=False)
 
     def zone(self, store: str) -> ZoneInfo:
         """A store's time zone."""
@@ -69,9 +67,6 @@ class SquareSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def checked_url(self) -> str:
         """Square's URL without a slash at its end. Raises ``ConfigurationError`` for one that sends the token in
         clear, and where something to fetch with is missing."""
-        parts = urlsplit(self.url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-            raise ConfigurationError(f"url: {self.url!r} must begin with https://, for the token is sent with it")
         if not self.access_token or not self.locations:
             raise ConfigurationError("access_token and locations are needed to fetch from Square")
-        return self.url.rstrip("/")
+        return checked_url(self.url, "url")

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
-from tillwire.connectors.spec import Secret
+from tillwire.connectors.spec import Secret, checked_url, time_zone
 from tillwire.errors import ConfigurationError
 from tillwire.model.fields import Code, Identifier
 from tillwire.model.transaction import LineKind
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class WooCommerceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,10 +86,11 @@ class WooCommerceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The longest wait within a pull; asked for more, it is put off."""
 
     def __post_init__(self) -> None:
-        try:
-            ZoneInfo(self.time_zone)
-        except (ValueError, OSError, LookupError) as error:
-            raise ValueError(f"time_zone: {self.time_zone!r} is no IANA time zone") from error
+        time_zone(self.time_zone, "time_zone")
+        if self.url:
+            checked_url(self.url, "url")
+        if self.delivery_url:
+            checked_url(self.delivery_url, "delivery_url", secret=False)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -106,9 +104,6 @@ class WooCommerceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def checked_url(self) -> str:
         """The shop's URL without a slash at its end. Raises ``ConfigurationError`` for one that sends keys in clear."""
-        parts = urlsplit(self.url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-            raise ConfigurationError(f"url: {self.url!r} must begin with https://, for the keys are sent with it")
         if not self.fetches:
             raise ConfigurationError("url, consumer_key and consumer_secret are needed to fetch from the shop")
-        return self.url.rstrip("/")
+        return checked_url(self.url, "url")
