@@ -222,6 +222,25 @@ def test_a_refused_edit_leaves_everything_as_it_was(
     assert queue.listed(connection, state="dismissed")[0].exception_id == exception_id
 
 
+def test_many_small_edits_are_as_much_money_as_a_large_one(database_url: str, connection: psycopg.Connection) -> None:
+    """Each is measured from what was accepted, or from what a second person approved last."""
+    load(database_url, *masters(), large(total="900.00", tenders=[tender("900.00")]))
+    exception_id = only(connection)
+
+    def edit(total: str) -> fixes.Fixed:
+        payload = raw(large(total=total, tenders=[tender(total)]))
+        fixed = fixes.edit(connection, exception_id, payload, **HOW)
+        record(database_url)
+        return fixed
+
+    assert (edit("805.00").state, edit("810.00").moved) == ("retrying", Decimal("90.00"))
+    fixed = edit("715.00")
+    assert (fixed.state, fixed.moved) == ("approval", Decimal("185.00"))
+    fixes.approve(connection, exception_id, by="berta")
+    record(database_url)
+    assert (edit("620.00").state, edit("525.00").state) == ("retrying", "approval")
+
+
 def test_two_who_approve_at_once_apply_it_once(database_url: str, connection: psycopg.Connection) -> None:
     load(database_url, *masters(), large(total="900.00", tenders=[tender("900.00")]))
     exception_id = only(connection)

@@ -124,7 +124,7 @@ def edit(
         if not changes and before == payload:
             raise PayloadRefused("the payload is the same as before")
         if held.foreign_id is None:
-            moved, currency = money_moved(before, payload)
+            moved, currency = money_moved(_vouched(connection, exception_id, held), payload)
         else:  # its words are the source's: whatever is at risk may move
             moved, currency = held.amount, held.currency
         waits = moved is not None and abs(moved) > limit
@@ -148,9 +148,22 @@ def _payload(connection: psycopg.Connection, exception_id: int, held: _Held) -> 
     row = connection.execute(_sql.newest_edit, (exception_id,)).fetchone()
     if row is not None:
         return bytes(row[0])
+    return _accepted(connection, held)
+
+
+def _accepted(connection: psycopg.Connection, held: _Held) -> bytes:
     row = connection.execute(_sql.accepted, (held.group_id,)).fetchone()
     assert row is not None
     return frames.unpack(bytes(row[0]))[held.ordinal]
+
+
+def _vouched(connection: psycopg.Connection, exception_id: int, held: _Held) -> bytes:
+    """What more than one person stands for: the newest edit that a second person approved, or else what was accepted.
+
+    Money is measured from here, lest many small edits move alone what a large one may not.
+    """
+    row = connection.execute(_sql.newest_approved_edit, (exception_id,)).fetchone()
+    return _accepted(connection, held) if row is None else bytes(row[0])
 
 
 def _check_payload(held: _Held, payload: bytes) -> None:

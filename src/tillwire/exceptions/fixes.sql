@@ -10,6 +10,11 @@ SELECT body FROM intake_group WHERE group_id = %s
 SELECT body FROM exception_proposal
 WHERE exception_id = %s AND state = 'applied' AND kind = 'edit' ORDER BY proposal_id DESC LIMIT 1
 
+-- name: newest_approved_edit
+SELECT body FROM exception_proposal
+WHERE exception_id = %s AND state = 'applied' AND kind = 'edit' AND decided_by IS NOT NULL
+ORDER BY proposal_id DESC LIMIT 1
+
 -- name: propose
 INSERT INTO exception_proposal (exception_id, kind, state, body, diff, moved, currency, author, reason, state_before)
 VALUES (%(exception_id)s, %(kind)s, %(state)s, %(body)b, %(diff)s, %(moved)s, %(currency)s, %(author)s, %(reason)s,
