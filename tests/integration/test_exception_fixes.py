@@ -277,7 +277,17 @@ def test_many_small_dismissals_are_as_much_money_as_a_large_one(
     assert fixes.dismiss_cause(connection, "unknown_product:pear", **more) == {"dismissed": 4, "approval": 0}
 
 
+@pytest.mark.parametrize("tenders", [[], [tender("5000.00")]])
+def test_a_total_of_nothing_hides_no_money(
+    database_url: str, connection: psycopg.Connection, tenders: list[dict[str, Any]]
+) -> None:
+    load(database_url, *masters(), sale(1, line("milk", "1", "5000.00"), total="0.00", tenders=tenders))
+    assert fixes.dismiss(connection, only(connection), **HOW).state == "approval"
+
+
 MOVES: list[tuple[Event, Event, str | None]] = [
+    (sale(1), changed(sale(1), sequence=2), "4.40"),
+    (sale(1, line("milk", "9", "2.00", amount="18.00")), sale(1, line("milk", "1", "2.00", amount="18.00")), "16.00"),
     (sale(1), changed(sale(1), operator="x"), None),
     (sale(1, line("pear")), sale(1, line("milk")), None),
     (sale(1), changed(sale(1), total="5.40"), "1.00"),

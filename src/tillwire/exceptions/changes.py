@@ -17,7 +17,7 @@ from tillwire.exceptions.causes import decoded
 from tillwire.model.event import EVENT_DECODER, type_of
 from tillwire.model.money import ZERO
 
-_BELONGING = ("store", "register", "business_date", "kind", "currency", "version", "original")
+_BELONGING = ("store", "register", "business_date", "sequence", "kind", "currency", "version", "original")
 _AMOUNTS = ("total", "tax", "discount", "rounding", "net", "opening_float")
 _MOST = 1_000
 """Entries of a diff: an edit that changes more is shown up to there, and says so."""
@@ -83,6 +83,12 @@ def money_moved(before: bytes, after: bytes) -> tuple[Decimal | None, str | None
     return (most, currency) if most else (None, currency)
 
 
+def money_at_risk(payload: bytes) -> Decimal | None:
+    """What an event comes to by its total, lines or tenders, whichever is most: a wrong header hides nothing."""
+    moved, _ = money_moved(b"", payload)
+    return moved
+
+
 def _read(raw: bytes) -> Any:
     try:
         return EVENT_DECODER.decode(raw)
@@ -120,7 +126,9 @@ def _parts(message: Any, in_place: bool) -> dict[tuple[str, str], Any]:
         amount = getattr(line, "amount", None)
         if amount is None or getattr(line, "voided", False):
             continue
-        add("lines", f"{line.kind}/{i}" if in_place else f"{line.kind}/{line.sku}", amount)
+        place = f"{line.kind}/{i}" if in_place else f"{line.kind}/{line.sku}"
+        add("lines", place, amount)
+        add("goods", place, line.quantity * line.unit_price)
         for tax in line.taxes:
             add("taxes", tax.code, tax.amount)
         for discount in line.discounts:

@@ -16,9 +16,8 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.errors import TillwireError
-from tillwire.events import frames
-from tillwire.exceptions import moves
-from tillwire.exceptions.changes import diff, money_moved
+from tillwire.exceptions import moves, payloads
+from tillwire.exceptions.changes import diff, money_at_risk, money_moved
 from tillwire.exceptions.queue import APPROVAL, OPEN, RETRYING, WAITING
 from tillwire.intake import foreign
 from tillwire.intake.door import Refusal, read_event
@@ -117,14 +116,16 @@ def edit(
         held = _lock(connection, exception_id)
         if held.severity != "blocking" or held.state not in (OPEN, WAITING):
             raise FixRefused(f"exception {exception_id} is {held.state}, a {held.severity} one: it cannot be edited")
-        before = _payload(connection, exception_id, held)
+        before = payloads.current(connection, exception_id, held.group_id, held.ordinal)
         if held.foreign_id is None:
             _check_payload(held, payload)
         changes = diff(before, payload)
         if not changes and before == payload:
             raise PayloadRefused("the payload is the same as before")
         if held.foreign_id is None:
-            moved, currency = money_moved(_vouched(connection, exception_id, held), payload)
+            moved, currency = money_moved(
+                payloads.vouched(connection, exception_id, held.group_id, held.ordinal), payload
+            )
         else:  # its words are the source's: whatever is at risk may move
             moved, currency = held.amount, held.currency
         waits = moved is not None and abs(moved) > limit
@@ -141,29 +142,6 @@ def edit(
     return Fixed(
         exception_id=exception_id, state=state, proposal_id=proposal, moved=moved, currency=currency, diff=changes
     )
-
-
-def _payload(connection: psycopg.Connection, exception_id: int, held: _Held) -> bytes:
-    """What would be processed now: the newest edit, or else what was accepted."""
-    row = connection.execute(_sql.newest_edit, (exception_id,)).fetchone()
-    if row is not None:
-        return bytes(row[0])
-    return _accepted(connection, held)
-
-
-def _accepted(connection: psycopg.Connection, held: _Held) -> bytes:
-    row = connection.execute(_sql.accepted, (held.group_id,)).fetchone()
-    assert row is not None
-    return frames.unpack(bytes(row[0]))[held.ordinal]
-
-
-def _vouched(connection: psycopg.Connection, exception_id: int, held: _Held) -> bytes:
-    """What more than one person stands for: the newest edit that a second person approved, or else what was accepted.
-
-    Money is measured from here, lest many small edits move alone what a large one may not.
-    """
-    row = connection.execute(_sql.newest_approved_edit, (exception_id,)).fetchone()
-    return _accepted(connection, held) if row is None else bytes(row[0])
 
 
 def _check_payload(held: _Held, payload: bytes) -> None:
@@ -213,7 +191,12 @@ def dismiss(connection: psycopg.Connection, exception_id: int, *, by: str, reaso
         held = _lock(connection, exception_id)
         if held.state not in (OPEN, WAITING):
             raise FixRefused(f"exception {exception_id} is {held.state}: it cannot be dismissed")
-        waits = held.severity == "blocking" and held.amount is not None and abs(held.amount) > limit
+        at_risk = abs(held.amount or ZERO)
+        if held.foreign_id is None:
+            at_risk = max(
+                at_risk, money_at_risk(payloads.current(connection, exception_id, held.group_id, held.ordinal)) or ZERO
+            )
+        waits = held.severity == "blocking" and at_risk > limit
         return _dismiss(connection, exception_id, held, waits, by, reason)
 
 
