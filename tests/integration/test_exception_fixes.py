@@ -455,3 +455,24 @@ def test_what_was_blocked_and_is_recorded_with_a_warning(database_url: str, conn
     load(database_url, product("pear"))
     found = rows(connection, "SELECT severity, code, state FROM exception ORDER BY 1")
     assert found == [("blocking", "unknown_product", "resolved"), ("warning", "item_count_mismatch", "open")]
+
+
+def test_the_dry_run_of_a_correction_shows_what_it_takes_back(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    first = sale(1, line("milk", "2", "2.00"))
+    wrong = changed(sale(1, line("milk", "4", "2.00")), version=2, total="9.99")
+    right = changed(sale(1, line("milk", "4", "2.00")), version=2)
+    load(database_url, *masters(), first)
+    load(database_url, wrong)
+    (one,) = rehearsal(connection).of_edit(only(connection), raw(right), limit=Decimal(1000)).results
+    assert one.reversal is not None
+    assert [move.quantity for move in one.movements] == [Decimal(2), Decimal(-4)]
+    shown = sum(
+        ledger.debit - ledger.credit for part in one.journals for ledger in part.lines if ledger.account == "1010"
+    )
+    fixes.edit(connection, only(connection), raw(right), **HOW)
+    record(database_url)
+    after = scalar(connection, "SELECT sum(amount) FROM ledger_entry WHERE component = 'tender'")
+    assert after - Decimal(str(first["data"]["total"])) == shown
+    assert scalar(connection, "SELECT on_hand FROM stock_balance WHERE sku = 'milk'") == -4

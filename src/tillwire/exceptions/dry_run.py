@@ -70,6 +70,8 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     """The canonical event that would be recorded."""
     journals: list[JournalPart]
     movements: list[Movement]
+    reversal: msgspec.Raw | None = None
+    """Of a correction: the event that takes back the version before; journals and movements hold its effects, too."""
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +213,7 @@ class Rehearsal:
         currency: str | None,
         partition: int | None,
         offset: int | None,
+        reversal: int | None,
     ) -> Rehearsed:
         if partition is None or offset is None:
             return Rehearsed(
@@ -225,6 +228,10 @@ class Rehearsal:
             )
         (events,) = read_chunks(self._connection, partition, offset, most_chunks=1)
         _, store = events[0].type_and_store()
+        undone = None
+        if reversal is not None:
+            (undone,) = next(read_chunks(self._connection, partition, reversal, most_chunks=1))[:1]
+        effects = [place for place in (reversal, offset) if place is not None]
         warned = self._connection.execute(_sql.warnings, (group_id, ordinal)).fetchone()
         return Rehearsed(
             exception_id=exception_id,
@@ -233,13 +240,14 @@ class Rehearsal:
             state=state,
             faults=warned[0] if warned else [],
             event=msgspec.Raw(events[0].raw),
-            journals=self._journals(store, offset),
-            movements=[Movement(*row) for row in self._connection.execute(_sql.movements, (store, offset))],
+            journals=self._journals(store, effects),
+            movements=[Movement(*row) for row in self._connection.execute(_sql.movements, (store, effects))],
+            reversal=None if undone is None else msgspec.Raw(undone.raw),
         )
 
-    def _journals(self, store: str, offset: int) -> list[JournalPart]:
+    def _journals(self, store: str, offsets: list[int]) -> list[JournalPart]:
         days: dict[tuple[str, date, str], list[tuple[str, str, Decimal]]] = {}
-        for number, day, currency, component, code, amount in self._connection.execute(_sql.entries, (store, offset)):
+        for number, day, currency, component, code, amount in self._connection.execute(_sql.entries, (store, offsets)):
             days.setdefault((number, day, currency), []).append((component, code, amount))
         return [
             JournalPart(*place, [posting.line for posting in self._book.lines(entries)])

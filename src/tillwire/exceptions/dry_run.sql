@@ -16,10 +16,11 @@ SELECT nextval('intake_retry')
 
 -- name: outcomes
 SELECT e.group_id, e.ordinal, e.exception_id, e.key, e.state, e.faults, e.amount, e.currency,
-       r.partition, r.event_offset
+       r.partition, r.event_offset, b.event_offset
 FROM unnest(%(groups)b::int8[], %(ordinals)b::int4[]) AS w (group_id, ordinal)
 JOIN exception e ON e.group_id = w.group_id AND e.ordinal = w.ordinal AND e.severity = 'blocking'
 LEFT JOIN event r ON r.group_id = w.group_id AND r.ordinal = w.ordinal
+LEFT JOIN event b ON b.group_id = w.group_id AND b.ordinal = -1 - w.ordinal  -- the reversal of what it corrects
 ORDER BY e.exception_id
 
 -- name: warnings
@@ -27,10 +28,10 @@ SELECT faults FROM exception WHERE group_id = %s AND ordinal = %s AND severity =
 
 -- name: entries
 SELECT store, business_date, currency, component, code, amount FROM ledger_entry
-WHERE store = %s AND event_offset = %s ORDER BY business_date, component, code
+WHERE store = %s AND event_offset = ANY(%s) ORDER BY business_date, component, code
 
 -- name: movements
-SELECT store, sku, reason, quantity FROM stock_movement WHERE store = %s AND event_offset = %s ORDER BY line
+SELECT store, sku, reason, quantity FROM stock_movement WHERE store = %s AND event_offset = ANY(%s) ORDER BY event_offset, line
 
 -- name: foreign_of
 -- Messages in their sources' own words among the exceptions that a dry run is asked for.
