@@ -32,7 +32,10 @@ CAPABILITIES = {
     "reconciliation",
     "governance",
 }
-KIT = tuple(f"tillwire.connectors.{name}" for name in ("erp", "inbound", "payload", "spec", "registry"))
+KIT = tuple(
+    f"tillwire.connectors.{name}"
+    for name in ("erp", "inbound", "payload", "spec", "registry", "simulation", "simulated_books")
+)
 """What connectors are made with, and known by."""
 
 BELOW = {"model", "database", "engines", "connectors", "config", "clock", "errors", "faultpoints", "logs", "collector"}

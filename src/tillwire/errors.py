@@ -39,6 +39,12 @@ class AuthenticationError(TillwireError):
     """The other side does not accept our credentials: renew them; nothing has happened."""
 
 
+class ContractChangedError(TillwireError):
+    """The other side answers as its contract does not say, or lacks what it says: somebody must look; nothing has
+    happened. A write whose answer cannot be read is an ``OutcomeUnknownError`` instead.
+    """
+
+
 class BusinessFault(TillwireError):
     """An event breaks a rule of the trade: it goes to the exception queue with ``code``.
 

@@ -5,14 +5,21 @@ A connector keeps no state of its own that matters: dispatch keeps the states of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
-from tillwire.errors import AuthenticationError, OutcomeUnknownError, RateLimitedError, TillwireError, TransientError
-from tillwire.model.ledger import ErpDocument, Journal
+from tillwire.errors import (
+    AuthenticationError,
+    ContractChangedError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    TillwireError,
+    TransientError,
+)
+from tillwire.model.ledger import Document, DocumentKind, ErpDocument
 from tillwire.model.master import MasterRecord
 
 
@@ -24,11 +31,25 @@ class Posted(msgspec.Struct, frozen=True, tag=True):
     number: str
 
 
+class Accepted(msgspec.Struct, frozen=True, tag=True):
+    """The ERP has taken it in and will say later what became of it: not posted yet. ``handle`` is what to ask by."""
+
+    reference: str
+    handle: str
+
+
+RejectionKind = Literal["closed_period", "unknown_account", "unbalanced", "other"]
+
+
 class Rejected(msgspec.Struct, frozen=True, tag=True):
-    """The ERP refused this journal for good; ``reason`` is in its own words. Nothing of it is posted there."""
+    """The ERP refused this journal for good; ``reason`` is in its own words. Nothing of it is posted there.
+
+    An ERP that refuses because it has the reference already is looked up: that is ``Posted``.
+    """
 
     reference: str
     reason: str
+    kind: RejectionKind = "other"
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
@@ -38,7 +59,14 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-PostingOutcome = Posted | Rejected | Unknown
+class NotSent(msgspec.Struct, frozen=True, tag=True):
+    """The connector stopped before this one (the ERP became unavailable on the way): nothing of it has happened."""
+
+    reference: str
+    reason: str
+
+
+PostingOutcome = Posted | Accepted | Rejected | Unknown | NotSent
 
 
 class DuplicatePostingError(TillwireError):
@@ -66,7 +94,7 @@ class CallWatch(Protocol):
         ...
 
     def failed(self, kind: str, detail: str) -> None:
-        """Called for every call that failed: unavailable, rate_limited, outcome_unknown or authentication."""
+        """Called for every call that failed, with ``failure_kind``."""
         ...
 
 
@@ -91,40 +119,77 @@ def failure_kind(error: TillwireError) -> str | None:
             return "outcome_unknown"
         case AuthenticationError():
             return "authentication"
+        case ContractChangedError():
+            return "contract_changed"
     return None
 
 
+class Pending(msgspec.Struct, frozen=True):
+    """What an ERP has accepted and not posted yet, as ``Accepted`` told."""
+
+    reference: str
+    handle: str
+    kind: DocumentKind = "journal"
+
+
 class ErpConnector(Protocol):
-    """One instance speaks to one ERP. Methods are blocking and may be called from one thread at a time."""
+    """One instance speaks to one ERP. Methods are blocking and may be called from one thread at a time.
+
+    Of several lanes each has an instance of its own, perhaps in another process.
+    """
 
     name: str
+    takes: frozenset[DocumentKind]
+    """The kinds of documents that this ERP is sent; ``journal`` always is."""
+    most_lanes: int
+    """In how many lanes at once it may be posted to without fighting over its own locks."""
 
     def watched_by(self, watch: CallWatch) -> None:
         """Tell ``watch`` of every call from now on."""
         ...
 
-    def post(self, journals: Sequence[Journal]) -> list[PostingOutcome]:
-        """Create and post the journals, in as few calls as the ERP allows; one outcome per journal, in order.
+    def post(self, documents: Sequence[Document]) -> list[PostingOutcome]:
+        """Create and post the documents, in as few calls as the ERP allows; one outcome per document, in order.
 
-        A journal that the ERP refuses must not take its neighbours with it (batches are bisected). Raises
-        ``TransientError`` (``RateLimitedError``) or ``AuthenticationError`` only if nothing at all has happened.
+        A document that the ERP refuses must not take its neighbours with it (batches are bisected). Raises
+        ``TransientError`` (``RateLimitedError``), ``AuthenticationError`` or ``ContractChangedError`` only if nothing
+        at all has happened.
         """
         ...
 
-    def find(self, references: Sequence[str]) -> dict[str, ErpDocument]:
-        """What the ERP holds under these references, posted or draft. A missing key means: it is not there."""
+    def find(self, references: Sequence[str], kind: DocumentKind = "journal") -> dict[str, ErpDocument]:
+        """What the ERP holds under these references, posted or draft. A missing key means: it is not there.
+
+        Raises ``DuplicatePostingError`` where two are posted under one reference.
+        """
         ...
 
-    def finish(self, documents: Sequence[ErpDocument]) -> list[PostingOutcome]:
+    def finish(self, documents: Sequence[ErpDocument], kind: DocumentKind = "journal") -> list[PostingOutcome]:
         """Post drafts that an earlier, interrupted ``post`` left behind; one outcome per document, in order."""
         ...
 
-    def read_back(self, references: Sequence[str]) -> dict[str, ErpDocument]:
-        """As ``find``, with the posted lines, for the proof that the ERP's books say what ours say."""
+    def poll(self, pending: Sequence[Pending]) -> list[PostingOutcome]:
+        """What became of documents that were ``Accepted``: one outcome each, in order; ``Accepted`` again for those
+        that the ERP still works on. ERPs that post at once are never asked.
+        """
+        ...
+
+    def read_back(self, references: Sequence[str], kind: DocumentKind = "journal") -> dict[str, ErpDocument]:
+        """As ``find``, with the posted lines (or goods), for the proof that the ERP's books say what ours say."""
         ...
 
     def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+class CallbackConnector(Protocol):
+    """An ERP that calls back when it has posted what it had accepted."""
+
+    def called_back(self, headers: Mapping[str, str], body: bytes) -> list[PostingOutcome]:
+        """The outcomes that a call of the ERP's tells, purely. Raises ``AuthenticationError`` if it does not prove to
+        come from the ERP, ``RejectedError`` if it cannot be read.
+        """
         ...
 
 

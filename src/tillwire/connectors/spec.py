@@ -5,6 +5,7 @@ A connector is one folder below ``connectors`` whose package has ``SPEC``. Nothi
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -51,6 +52,15 @@ class Spec(Struct, frozen=True, kw_only=True):
     media_types: tuple[str, ...] = ()
     """Of bodies and files, the usual one first."""
     examples: tuple[Example, ...] = ()
+    simulator: str = ""
+    """Of ERPs: where the class of its simulator is (``package.module:Class``), which is loaded only when it is run."""
+
+    def simulated(self, **given: Any) -> Any:
+        """A simulator of this ERP (``simulation.ErpSimulator``). Raises ``ConfigurationError`` if it has none."""
+        if not self.simulator:
+            raise ConfigurationError(f"{self.name} has no simulator")
+        module, _, name = self.simulator.partition(":")
+        return getattr(importlib.import_module(module), name)(**given)
 
     def configure(self, given: Mapping[str, Any], *, of: str) -> Any:
         """The connector with these settings. Raises ``ConfigurationError`` that names ``of`` and the setting."""
