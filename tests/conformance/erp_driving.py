@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -42,7 +42,29 @@ from tillwire.model.ledger import (
     kind_of,
 )
 
-SIMULATED = [spec for spec in registered().values() if "erp" in spec.roles and spec.simulator]
+
+class Case:
+    """An ERP's spec, and one way in which its simulator is set up."""
+
+    def __init__(self, spec: Spec, given: Mapping[str, Any]) -> None:
+        self.spec = spec
+        self.given = given
+
+    def __repr__(self) -> str:
+        return "-".join([self.spec.name, *(f"{name}={value}" for name, value in self.given.items())])
+
+    def simulated(self, **given: Any) -> ErpSimulator:
+        """A simulator that is set up so."""
+        simulator: ErpSimulator = self.spec.simulated(**self.given, **given)
+        return simulator
+
+
+SIMULATED = [
+    Case(spec, given)
+    for spec in registered().values()
+    if "erp" in spec.roles and spec.simulator
+    for given in spec.simulator_class().variants
+]
 DAY = date(2026, 2, 10)
 PATIENCE_S = 30.0
 """So long may it take until everything is settled; calls take milliseconds."""
@@ -192,12 +214,12 @@ def amounts(lines: Sequence[JournalLine]) -> Counter[tuple[str, Decimal, Decimal
 
 
 @contextmanager
-def rig(spec: Spec, *, faults: Faults | None = None, **given: Any) -> Iterator[Rig]:
+def rig(case: Case, *, faults: Faults | None = None, **given: Any) -> Iterator[Rig]:
     """A new simulator with the accounts that journals of the suite name, and what drives it."""
-    simulator: ErpSimulator = spec.simulated(faults=faults, **given)
+    simulator = case.simulated(faults=faults, **given)
     simulator.open_accounts(simulator.account_codes)
     with simulator:
-        made = Rig(spec, simulator)
+        made = Rig(case.spec, simulator)
         try:
             yield made
         finally:
@@ -307,9 +329,9 @@ def post(connector: ErpConnector, *documents: Document) -> None:
         assert isinstance(outcome, Posted), outcome
 
 
-def writing_calls(spec: Spec, kind: DocumentKind = "journal") -> int:
+def writing_calls(case: Case, kind: DocumentKind = "journal") -> int:
     """How many calls that write it takes to post one document."""
-    with rig(spec) as made:
+    with rig(case) as made:
         post(made.connector(), made.document(kind))
         return made.simulator.writing_calls
 

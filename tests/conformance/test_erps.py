@@ -17,6 +17,7 @@ import pytest
 from erp_driving import (
     DAY,
     SIMULATED,
+    Case,
     Dispatcher,
     Rig,
     find_all,
@@ -29,24 +30,25 @@ from erp_driving import (
 
 from tillwire.connectors.erp import Accepted, DuplicatePostingError, NotSent, Pending, Posted, Rejected, Unknown
 from tillwire.connectors.simulation import Fault, Faults
-from tillwire.connectors.spec import Spec, secrets_of
+from tillwire.connectors.spec import secrets_of
 from tillwire.errors import AuthenticationError, RateLimitedError, TransientError
 from tillwire.model.ledger import Journal
 from tillwire.model.master import AccountRecord, PeriodRecord
 
-pytestmark = pytest.mark.parametrize("spec", SIMULATED, ids=lambda spec: spec.name)
+pytestmark = pytest.mark.parametrize("case", SIMULATED, ids=repr)
 
 
 @pytest.fixture
-def erp(spec: Spec) -> Iterator[Rig]:
-    with rig(spec) as made:
+def erp(case: Case) -> Iterator[Rig]:
+    with rig(case) as made:
         yield made
 
 
 # ---- what it says of itself
 
 
-def test_it_says_what_it_is(spec: Spec, erp: Rig) -> None:
+def test_it_says_what_it_is(case: Case, erp: Rig) -> None:
+    spec = case.spec
     connector = erp.connector()
     assert connector.name == spec.name == erp.simulator.name
     assert "journal" in connector.takes
@@ -59,7 +61,8 @@ def test_it_says_what_it_is(spec: Spec, erp: Rig) -> None:
     assert config.forbid_unknown_fields
 
 
-def test_no_secret_is_shown(spec: Spec, erp: Rig) -> None:
+def test_no_secret_is_shown(case: Case, erp: Rig) -> None:
+    spec = case.spec
     given = erp.simulator.settings()
     secrets = secrets_of(spec.settings)
     assert secrets, "an ERP asks who calls"
@@ -161,7 +164,7 @@ def test_small_and_great_amounts_come_to_the_cent(erp: Rig) -> None:
     erp.assert_books(*journals)
 
 
-def test_other_kinds_of_documents_are_posted_once(spec: Spec, erp: Rig) -> None:
+def test_other_kinds_of_documents_are_posted_once(case: Case, erp: Rig) -> None:
     for kind in sorted(erp.connector().takes - {"journal"}):
         document = erp.document(kind)
         post(erp.connector(), document)
@@ -172,8 +175,8 @@ def test_other_kinds_of_documents_are_posted_once(spec: Spec, erp: Rig) -> None:
                 (line.sku, line.quantity)
                 for line in document.lines  # type: ignore[union-attr]
             ]
-        for step in range(writing_calls(spec, kind)):
-            with rig(spec) as made:
+        for step in range(writing_calls(case, kind)):
+            with rig(case) as made:
                 lost = made.document(kind)
                 made.simulator.fail_next("lost_reply", writing=True, after=step)
                 post(made.connector(), lost)
@@ -269,10 +272,10 @@ ONCE: Sequence[Fault] = (
 
 
 @pytest.mark.parametrize("fault", ONCE)
-def test_whatever_call_fails_a_journal_is_posted_once(spec: Spec, fault: Fault) -> None:
+def test_whatever_call_fails_a_journal_is_posted_once(case: Case, fault: Fault) -> None:
     """Every call that writes, in turn; then all of a batch."""
-    for step in range(writing_calls(spec)):
-        with rig(spec, faults=Faults(slow_s=0.02)) as made:
+    for step in range(writing_calls(case)):
+        with rig(case, faults=Faults(slow_s=0.02)) as made:
             journals = [made.journal(amount="1.00"), made.journal(amount="2.00")]
             made.simulator.fail_next(fault, writing=True, after=step)
             post(made.connector(), *journals)
@@ -291,9 +294,9 @@ def test_a_lost_reply_is_no_outcome(erp: Rig, fault: Fault) -> None:
         assert erp.simulator.held("journal") == 1
 
 
-def test_every_reply_lost_for_a_while_is_one_posting(spec: Spec, erp: Rig) -> None:
+def test_every_reply_lost_for_a_while_is_one_posting(case: Case, erp: Rig) -> None:
     journals = [erp.journal() for _ in range(5)]
-    erp.simulator.fail_next("lost_reply", writing=True, times=2 * writing_calls(spec))
+    erp.simulator.fail_next("lost_reply", writing=True, times=2 * writing_calls(case))
     post(erp.connector(), *journals)
     erp.assert_books(*journals)
 
@@ -342,8 +345,8 @@ def test_an_erp_that_is_away_is_told_and_nothing_has_happened(erp: Rig) -> None:
     erp.assert_books(before, after)
 
 
-def test_a_reply_that_comes_too_late_is_looked_up(spec: Spec) -> None:
-    with rig(spec, faults=Faults(slow_s=1.5)) as made:
+def test_a_reply_that_comes_too_late_is_looked_up(case: Case) -> None:
+    with rig(case, faults=Faults(slow_s=1.5)) as made:
         journal = made.journal()
         patient, hasty = made.connector(), made.connector(timeout_s=1)
         made.simulator.fail_next("slow", writing=True)
@@ -371,9 +374,9 @@ def test_credentials_that_ran_out_are_renewed(erp: Rig) -> None:
     erp.assert_books(first, second)
 
 
-def test_wrong_credentials_are_told_and_nothing_has_happened(spec: Spec, erp: Rig) -> None:
+def test_wrong_credentials_are_told_and_nothing_has_happened(case: Case, erp: Rig) -> None:
     given = erp.simulator.settings()
-    wrong = erp.simulator.wrong_credentials() or dict.fromkeys(secrets_of(spec.settings) & given.keys(), "wrong")
+    wrong = erp.simulator.wrong_credentials() or dict.fromkeys(secrets_of(case.spec.settings) & given.keys(), "wrong")
     assert wrong
     connector = erp.connector(**wrong)
     for call in (lambda: connector.post([erp.journal()]), lambda: connector.find(["x"])):
@@ -411,12 +414,12 @@ def test_no_more_calls_at_once_than_lanes(erp: Rig) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_chance_makes_no_double_and_loses_nothing(spec: Spec, seed: int) -> None:
+def test_chance_makes_no_double_and_loses_nothing(case: Case, seed: int) -> None:
     rates: dict[Fault, float] = {
         "lost_request": 0.04, "lost_reply": 0.06, "cut_reply": 0.03, "duplicated": 0.05, "throttled": 0.05,
         "unavailable": 0.03, "broken": 0.04, "expired": 0.03,
     }  # fmt: skip
-    with rig(spec, faults=Faults(rates=rates, everywhere=True, seed=seed)) as made:
+    with rig(case, faults=Faults(rates=rates, everywhere=True, seed=seed)) as made:
         journals = [made.journal(amount=f"{number}.37") for number in range(1, 61)]
         for at in range(0, 60, 6):
             settle_through(made, journals[at : at + 6])
@@ -439,10 +442,10 @@ def settle_through(made: Rig, journals: Sequence[Journal]) -> None:
     pytest.fail("credentials are refused for ever")
 
 
-def test_interrupted_between_calls_it_is_finished_by_another(spec: Spec) -> None:
+def test_interrupted_between_calls_it_is_finished_by_another(case: Case) -> None:
     """The process dies after any of its calls; another one, that knows the reference only, looks up and goes on."""
-    for step in range(writing_calls(spec)):
-        with rig(spec) as made:
+    for step in range(writing_calls(case)):
+        with rig(case) as made:
             journals = [made.journal(amount="3.00"), made.journal(amount="4.00")]
             made.simulator.fail_next("lost_reply", writing=True, after=step)
             made.connector().post(journals)

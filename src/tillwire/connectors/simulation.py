@@ -106,6 +106,8 @@ class ErpSimulator(ABC):
     """Products that it knows, where it takes documents that name some."""
     unit = "EA"
     """Their stock unit."""
+    variants: tuple[Mapping[str, Any], ...] = ({},)
+    """What it is made with, for an ERP that is set up in several ways: the conformance suite runs each."""
 
     def __init__(
         self,
