@@ -114,7 +114,10 @@ class ErpNextConnector:
     # ---- the steps of a posting
 
     def _entries(self, documents: Sequence[Document], run: Run) -> list[_Entry]:
-        self._currency = self._currency or company_currency(self.rest, self.settings)
+        if not self._currency:
+            # Frappe drops fields that it does not have without a word: nothing is sent before a look-up by ours works.
+            lookup.look_up(self.rest, self.settings, [documents[0].reference])
+            self._currency = company_currency(self.rest, self.settings)
         journals = [document for document in documents if isinstance(document, Journal)]
         books = look_up(self.rest, self.settings, self._currency, journals)
         at_once = bool(self.settings.reference_field)

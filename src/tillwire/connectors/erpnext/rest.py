@@ -96,7 +96,11 @@ class FrappeRest:
             method, path, writes=method != "GET", content=content, params=params, headers=headers
         )
         if reply.status != 200 and reply.status != 202:
-            raise self._told(_error(reply))
+            error = _error(reply)
+            if not reply.writes and type(error) is RejectedError:
+                # What is only read is not ours to be refused: a field or a method is not there.
+                error = ContractChangedError(f"{reply.where}: {error}")
+            raise self._told(error)
         answer = reply.json()
         if not isinstance(answer, dict) or key not in answer:
             raise self._told(reply.unreadable(f"no {key}"))

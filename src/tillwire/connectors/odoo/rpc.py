@@ -63,12 +63,11 @@ class OdooRpc:
         self._http.close()
 
     def read(self, model: str, method: str, *args: Any, **named: Any) -> Any:
-        """What a method answers that changes nothing. Raises what ``request`` of the kit does, and ``RejectedError``
-        in Odoo's words."""
+        """What a method answers that changes nothing. Raises what ``request`` of the kit does."""
         return self._call(model, method, args, named, writes=False)
 
     def write(self, model: str, method: str, *args: Any, **named: Any) -> Any:
-        """What a method answers that changes the books; as ``read``, and ``OutcomeUnknownError`` without a reply."""
+        """What a method answers that changes the books; as ``read``, and ``RejectedError`` in Odoo's words."""
         return self._call(model, method, args, named, writes=True)
 
     def _call(self, model: str, method: str, args: tuple[Any, ...], named: Mapping[str, Any], *, writes: bool) -> Any:
@@ -114,7 +113,11 @@ class OdooRpc:
         if not isinstance(content, dict) or ("result" not in content and "error" not in content):
             raise self._told(reply.unreadable("no JSON-RPC answer"))
         if "error" in content:
-            raise self._told(_error(content["error"], what, writes=reply.writes))
+            error = _error(content["error"], what, writes=reply.writes)
+            if not reply.writes and isinstance(error, RejectedError):
+                # What is only read is not ours to be refused: a record or a method is not there.
+                error = ContractChangedError(f"Odoo, {what}: {error}")
+            raise self._told(error)
         return content["result"]
 
     def _told(self, error: TillwireError) -> TillwireError:

@@ -181,7 +181,7 @@ class OdooSimulator(ErpSimulator):
 
     def _candidates(self, model: str, domain: Any) -> Iterable[Record]:
         """The records that a domain may mean, by the indexes that Odoo's tables have."""
-        wanted = {leaf[0]: leaf[2] for leaf in domain if isinstance(leaf, list) and len(leaf) == 3 and leaf[1] == "in"}
+        wanted = {leaf[0]: leaf[2] for leaf in domain if _is_list_leaf(leaf)}
         match model:
             case "account.move" if "ref" in wanted:
                 return [
@@ -343,6 +343,10 @@ class OdooSimulator(ErpSimulator):
             words = f"Record does not exist or has been deleted. ({model}({gone[0]},))"
             raise OdooFault("odoo.exceptions.MissingError", words)
         return [self.moves[number] for number in ids]
+
+
+def _is_list_leaf(leaf: Any) -> bool:
+    return isinstance(leaf, list) and len(leaf) == 3 and leaf[1] == "in" and isinstance(leaf[2], list)
 
 
 def _lines(moves: Iterable[Record]) -> list[Record]:
