@@ -99,7 +99,7 @@ class ErpHttp:
         path: str,
         *,
         writes: bool,
-        content: bytes | None = None,
+        content: bytes | Callable[[], bytes] | None = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         throttled: Callable[[Reply], bool] = lambda _: False,
@@ -108,16 +108,18 @@ class ErpHttp:
     ) -> Reply:
         """The ERP's answer, whatever it says about the document: 2xx, or 4xx for the caller to read.
 
-        Credentials that the ERP refuses are renewed once. ``throttled`` and ``expired`` recognise ERPs that say "too
-        many" and "log in" by other answers than 429 and 401; ``read_by_caller`` those that refuse a document by a 5xx
-        (SOAP faults), which would else be an outcome that nobody knows. Raises ``TransientError``
-        (``RateLimitedError``) and ``AuthenticationError`` when nothing has happened, ``OutcomeUnknownError`` when a
-        call that ``writes`` got no full reply or failed inside the ERP.
+        Credentials that the ERP refuses are renewed once; ``content`` that is called is made after ``authorize``, for
+        ERPs whose bodies say who calls. ``throttled`` and ``expired`` recognise ERPs that say "too many" and "log in"
+        by other answers than 429 and 401; ``read_by_caller`` those that refuse a document by a 5xx (SOAP faults), which
+        would else be an outcome that nobody knows. Raises ``TransientError`` (``RateLimitedError``) and
+        ``AuthenticationError`` when nothing has happened, ``OutcomeUnknownError`` when a call that ``writes`` got no
+        full reply or failed inside the ERP.
         """
         for last in (False, True):
             given = {**self._authorize(), **(headers or {})}
+            body = content() if callable(content) else content
             try:
-                return self._watched(method, path, writes, content, params, given, throttled, expired, read_by_caller)
+                return self._watched(method, path, writes, body, params, given, throttled, expired, read_by_caller)
             except AuthenticationError:
                 if last:
                     raise
