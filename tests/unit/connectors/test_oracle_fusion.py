@@ -39,7 +39,13 @@ from tillwire.connectors.oracle_fusion.outcome import failed_jobs, refusals, tex
 from tillwire.connectors.oracle_fusion.settings import OracleFusionSettings
 from tillwire.connectors.oracle_fusion.simulator import OracleFusionSimulator
 from tillwire.connectors.oracle_fusion.simulator_files import WrongFileError, rows_of
-from tillwire.errors import AuthenticationError, ConfigurationError, ContractChangedError, RateLimitedError
+from tillwire.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ContractChangedError,
+    RateLimitedError,
+    TransientError,
+)
 from tillwire.model.ledger import Journal, JournalLine
 from tillwire.model.money import Money
 
@@ -412,7 +418,7 @@ def test_a_superfluous_batch_that_cannot_be_deleted_stops_posting(simulator: Ora
     assert isinstance(accepted, Accepted)
     twin = simulator.add_batch(next(iter(simulator.batches.values())).rows, "again")
     simulator.locked.add(twin)
-    with pytest.raises(Exception, match="superfluous and not posted"):
+    with pytest.raises(TransientError, match="superfluous and not posted"):
         connect(simulator).poll([Pending(sent.reference, accepted.handle)])
     assert booked(simulator) == 0
 
@@ -445,12 +451,11 @@ def test_a_lost_start_of_autopost_is_made_up_for(simulator: OracleFusionSimulato
     sent = journal()
     (accepted,) = connector.post([sent])
     assert isinstance(accepted, Accepted)
-    simulator.fail_next("lost_request", ERP, 3)
+    simulator.fail_next("lost_request", writing=True)
     pending = [Pending(sent.reference, accepted.handle)]
-    with pytest.raises(Exception, match="no full reply"):
-        connector.poll(pending)  # the question for the job is lost
-    simulator._scripted.clear()
-    connector.poll(pending)
+    assert connector.poll(pending) == [accepted]
+    assert connector.poll(pending) == [accepted], "imported, and AutoPost is run now"
+    assert simulator.injected == {"lost_request": 1}
     assert isinstance(connector.poll(pending)[0], Posted)
 
 
@@ -469,10 +474,9 @@ def test_a_job_that_is_not_started_stops_the_run(simulator: OracleFusionSimulato
         connect(simulator, job_name="/oracle/apps/ess/other,Job").post([journal()])
 
 
-def test_an_operation_that_oracle_refuses_is_in_its_words(simulator: OracleFusionSimulator) -> None:
-    (outcome,) = connect(simulator, source="Another").post([journal()])
-    assert isinstance(outcome, Rejected)
-    assert "isn't valid for JournalImportLauncher" in outcome.reason
+def test_an_operation_that_oracle_refuses_is_no_matter_of_a_journal(simulator: OracleFusionSimulator) -> None:
+    with pytest.raises(ContractChangedError, match="isn't valid for JournalImportLauncher"):
+        connect(simulator, source="Another").post([journal()])
 
 
 def test_a_job_that_succeeded_without_a_batch_is_overdue_in_the_end(

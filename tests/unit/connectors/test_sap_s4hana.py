@@ -20,14 +20,22 @@ from tillwire import clock
 from tillwire.connectors.erp import Accepted, DuplicatePostingError, Pending, Posted, Rejected, Unknown
 from tillwire.connectors.sap_s4hana import SPEC, SapConnector
 from tillwire.connectors.sap_s4hana.client import ASYNCHRONOUS, SYNCHRONOUS, basic
-from tillwire.connectors.sap_s4hana.journal import amount_text, bulk_request, message_uuid
+from tillwire.connectors.sap_s4hana.journal import amount_text, bulk_request, content_digest
 from tillwire.connectors.sap_s4hana.references import document_reference, message_id, of_message_id
 from tillwire.connectors.sap_s4hana.settings import SapSettings
 from tillwire.connectors.sap_s4hana.simulator import SapSimulator
 from tillwire.connectors.sap_s4hana.simulator_messages import WrongMessageError, bulk_of
 from tillwire.connectors.sap_s4hana.simulator_odata import SETS
 from tillwire.connectors.sap_s4hana.soap import NotReadableError, parse
-from tillwire.errors import AuthenticationError, ConfigurationError, RateLimitedError, RejectedError
+from tillwire.connectors.sap_s4hana.unanswered import Unanswered
+from tillwire.connectors.simulation import Answer
+from tillwire.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ContractChangedError,
+    RateLimitedError,
+    RejectedError,
+)
 from tillwire.model.ledger import Journal, JournalLine
 from tillwire.model.money import Money
 
@@ -157,11 +165,23 @@ def test_amounts_have_the_decimals_of_their_currency(amount: str, currency: str,
     assert amount_text(Decimal(amount), currency) == text
 
 
-def test_the_uuid_of_a_message_is_that_of_its_content() -> None:
+def test_a_message_without_an_answer_is_the_same_when_it_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     one = journal()
     other = msgspec.structs.replace(one, description="something else")
-    assert message_uuid([one], settings()) == message_uuid([one], settings())
-    assert message_uuid([one], settings()) != message_uuid([other], settings())
+    content = content_digest([one], settings())
+    assert content == content_digest([one], settings()) != content_digest([other], settings())
+    unanswered = Unanswered(kept_s=900)
+    monkeypatch.setattr(clock, "monotonic_s", lambda: 1_000.0)
+    first = unanswered.uuid_for(content)
+    assert unanswered.uuid_for(content) != first
+    unanswered.lost(content, first)
+    assert unanswered.uuid_for(content) == first
+    assert unanswered.uuid_for(content_digest([other], settings())) != first
+    monkeypatch.setattr(clock, "monotonic_s", lambda: 1_900.0)
+    assert unanswered.uuid_for(content) != first
+    unanswered.lost(content, first)
+    unanswered.answered(content)
+    assert unanswered.uuid_for(content) != first
 
 
 @pytest.mark.parametrize(
@@ -311,19 +331,17 @@ def test_overdue_is_told_as_rejected_with_where_to_look(
     assert accepted.handle.partition("@")[0] in overdue.reason
 
 
-def test_what_failed_is_restarted_in_sap_and_found(asynchronous: SapSimulator) -> None:
+def test_what_was_refused_is_restarted_in_sap_or_sent_again(asynchronous: SapSimulator) -> None:
     connector = connect(asynchronous)
     asynchronous.books.closed.append((DAY, DAY))
-    sent = journal()
-    (refused,) = settled(asynchronous, connector, [sent])
-    assert isinstance(refused, Rejected)
+    restarted, again = journal(), journal()
+    refused = settled(asynchronous, connector, [restarted, again])
+    assert [type(outcome) for outcome in refused] == [Rejected, Rejected]
     asynchronous.books.closed.clear()
-    (again,) = connector.post([sent])
-    assert isinstance(again, Accepted), "SAP takes the same message in again, and does nothing with it"
-    asynchronous.work()
-    assert booked(asynchronous) == 0
-    asynchronous.restart(sent.reference)
-    assert isinstance(connector.poll([Pending(sent.reference, again.handle)])[0], Posted)
+    asynchronous.restart(restarted.reference)
+    assert isinstance(connector.post([restarted])[0], Posted), "it is there, and not sent again"
+    assert isinstance(settled(asynchronous, connector, [again])[0], Posted)
+    assert booked(asynchronous) == 2
 
 
 def test_the_synchronous_service_takes_ten_in_a_call(synchronous: SapSimulator) -> None:
@@ -372,6 +390,19 @@ def test_too_many_calls_are_told_with_when_to_come_again(synchronous: SapSimulat
     with pytest.raises(RateLimitedError) as raised:
         connect(synchronous).post([journal()])
     assert raised.value.retry_after_s == 1
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, AuthenticationError), (404, ContractChangedError)])
+def test_what_is_no_matter_of_a_journal_is_no_rejection(
+    synchronous: SapSimulator, monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]
+) -> None:
+    connector = connect(synchronous)
+    monkeypatch.setattr(synchronous, "_message", lambda _: Answer(status, b"service is not active"))
+    with pytest.raises(error, match="service is not active"):
+        connector.post([journal()])
+    monkeypatch.setattr(synchronous, "_query", lambda _: Answer(status, b"service is not active"))
+    with pytest.raises(error, match="service is not active"):
+        connector.find(["R1"])
 
 
 # ---- confirmations

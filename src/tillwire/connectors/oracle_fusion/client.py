@@ -110,8 +110,11 @@ class OracleFusionClient:
     # ---- jobs
 
     def import_file(self, archive: bytes, file_name: str, parameters: str) -> str:
-        """Load a zip and import it; the number of the job. Raises ``RejectedError`` in Oracle's words, and what
-        ``ErpHttp`` raises."""
+        """Load a zip and import it; the number of the job.
+
+        Raises ``ContractChangedError`` with Oracle's words where it refuses the operation, which is never about one
+        journal, ``AuthenticationError``, and what ``ErpHttp`` raises.
+        """
         return self._submit(
             {
                 "OperationName": "importBulkData",
@@ -146,7 +149,7 @@ class OracleFusionClient:
             content=msgspec.json.encode(operation),
             headers={"Content-Type": MEDIA, "Accept": "application/json"},
         )
-        _refuse(reply)
+        _check(reply)
         told = reply.json()
         number = str(told.get("ReqstId")) if isinstance(told, dict) else ""
         if number == "-1":
@@ -188,7 +191,8 @@ class OracleFusionClient:
     # ---- collections
 
     def rows(self, path: str, **options: str) -> Iterator[Row]:
-        """The items of a collection, in pages. Raises ``RejectedError`` in Oracle's words, else as ``ErpHttp``."""
+        """The items of a collection, in pages. Raises ``ContractChangedError`` with Oracle's words,
+        ``AuthenticationError``, and what ``ErpHttp`` raises."""
         offset = 0
         while True:
             asked = {**options, "limit": str(self.settings.page_rows), "offset": str(offset)}
@@ -201,12 +205,12 @@ class OracleFusionClient:
     def delete(self, path: str) -> None:
         """Delete one item; one that is gone is deleted. Raises ``RejectedError`` in Oracle's words."""
         reply = self._http.request("DELETE", path, writes=True)
-        if reply.status != 404:
-            _refuse(reply)
+        if reply.status >= 400 and reply.status != 404:
+            raise RejectedError(f"{reply.where} answered {reply.status}: {reply.text()[:500]}")
 
     def _get(self, url: str) -> Reply:
         reply = self._http.request("GET", url, writes=False, headers={"Accept": "application/json"})
-        _refuse(reply)
+        _check(reply)
         return reply
 
     def _items(self, reply: Reply) -> tuple[list[Row], bool]:
@@ -217,11 +221,11 @@ class OracleFusionClient:
         return items, told.get("hasMore") is True
 
 
-def _refuse(reply: Reply) -> None:
-    """Raises ``RejectedError`` with what Oracle says, in JSON or in plain text; ``AuthenticationError`` for 403."""
+def _check(reply: Reply) -> None:
+    """Raises for a 4xx with what Oracle says, in JSON or in plain text: a right is missing, or a setting is wrong."""
     if reply.status < 400:
         return
     words = f"{reply.where} answered {reply.status}: {reply.text()[:500]}"
     if reply.status == 403:
         raise AuthenticationError(f"{words}. The user lacks a right for it")
-    raise RejectedError(words)
+    raise ContractChangedError(f"{words}. See to the settings")

@@ -29,7 +29,7 @@ from tillwire.connectors.oracle_fusion.fbdi import batch_name, objection, packed
 from tillwire.connectors.oracle_fusion.lookup import Batch
 from tillwire.connectors.oracle_fusion.outcome import Refusal, failed_jobs, refusals, texts
 from tillwire.connectors.oracle_fusion.settings import OracleFusionSettings
-from tillwire.errors import OutcomeUnknownError, RejectedError, TransientError
+from tillwire.errors import OutcomeUnknownError, TransientError
 from tillwire.model.ledger import Document, DocumentKind, ErpDocument, Journal
 
 _Batch = list[tuple[int, Journal]]
@@ -134,10 +134,6 @@ class OracleFusionConnector:
         parameters = f"{self.settings.data_access_set_id or '#NULL'},{self.settings.source},{ledger},ALL,N,N,N"
         try:
             number = self.client.import_file(archive, name, parameters)
-        except RejectedError as refusal:
-            run.happened = True
-            for position in positions:
-                run.reject(position, str(refusal))
         except OutcomeUnknownError as lost:
             run.leave_unknown(positions, str(lost))
         except UNAVAILABLE as unavailable:

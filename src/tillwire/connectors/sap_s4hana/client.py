@@ -12,7 +12,7 @@ from tillwire.connectors.erp import CallWatch
 from tillwire.connectors.erp_http import ErpHttp, Reply
 from tillwire.connectors.sap_s4hana.settings import SapSettings
 from tillwire.connectors.sap_s4hana.soap import NotReadableError, fault_of, message_of, parse
-from tillwire.errors import AuthenticationError, RejectedError
+from tillwire.errors import AuthenticationError, ContractChangedError, RejectedError
 
 ODATA = "/sap/opu/odata/sap"
 SYNCHRONOUS = "/sap/bc/srt/scs_ext/sap/journalentrycreaterequestconfi"
@@ -93,7 +93,8 @@ class SapClient:
     def send(self, path: str, body: bytes, *, message_uuid: str = "") -> Reply:
         """Post a SOAP message; the answer whatever it says, faults of the sender included.
 
-        Raises ``RejectedError`` for a fault by which SAP says that the message itself is wrong, else as ``ErpHttp``.
+        Raises ``RejectedError`` for a fault by which SAP says that the message itself is wrong,
+        ``ContractChangedError`` where the service is not there, ``AuthenticationError``, and what ``ErpHttp`` raises.
         ``message_uuid`` makes SAP take the message once however often the network delivers it.
         """
         params = {**({"MessageId": message_uuid} if message_uuid else {}), **self._mandant()}
@@ -113,8 +114,7 @@ class SapClient:
         fault = _sender_fault(reply)
         if fault is not None:
             raise RejectedError(fault)
-        if reply.status >= 400:
-            raise RejectedError(f"{reply.where} answered {reply.status}: {reply.text()[:300]}")
+        _check(reply, reply.text()[:300])
         return reply
 
     def _mandant(self) -> dict[str, str]:
@@ -125,7 +125,7 @@ class SapClient:
     def rows(self, service: str, entity_set: str, **options: str) -> Iterator[Row]:
         """The entities that match, in pages; ``options`` are OData's without their ``$``.
 
-        Raises ``RejectedError`` in SAP's words, ``ContractChangedError``, and what ``ErpHttp`` raises.
+        Raises ``ContractChangedError`` with SAP's words, ``AuthenticationError``, and what ``ErpHttp`` raises.
         """
         skip = 0
         while True:
@@ -141,7 +141,7 @@ class SapClient:
     def _page(self, url: str) -> list[Row]:
         reply = self._http.request("GET", url, writes=False, headers={"Accept": "application/json"})
         if reply.status >= 400:
-            raise RejectedError(f"{reply.where}: {_odata_words(reply)}")
+            _check(reply, _odata_words(reply))
         told = reply.json()
         results = told.get("d", {}).get("results") if isinstance(told, dict) else None
         if not isinstance(results, list):
@@ -162,10 +162,19 @@ def _sender_fault(reply: Reply) -> str | None:
     return fault[1] or "SAP refuses the message without saying why"
 
 
+def _check(reply: Reply, words: str) -> None:
+    """Raises for a 4xx, none of which is about one document: a right or a service is missing, or ours is not theirs."""
+    told = f"{reply.where} answered {reply.status}: {words}"
+    if reply.status == 403:
+        raise AuthenticationError(f"{told}. The communication user lacks a right for it")
+    if reply.status >= 400:
+        raise ContractChangedError(f"{told}. See whether the service is active, and to the settings")
+
+
 def _odata_words(reply: Reply) -> str:
     """SAP's message in an OData error, or the answer as it is where it has another form."""
     try:
         error = reply.json()["error"]
         return f"{error['message']['value']} [{error['code']}]"
-    except (KeyError, TypeError):
-        return f"{reply.status}: {reply.text()[:300]}"
+    except (KeyError, TypeError, ContractChangedError):  # of a gateway before SAP's: no JSON, or another
+        return reply.text()[:300]

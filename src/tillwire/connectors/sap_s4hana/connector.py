@@ -1,8 +1,8 @@
 """Posts journals to SAP S/4HANA, and says what became of them.
 
 SAP takes the same reference any number of times. What "exactly once" rests on here: whatever is to be sent is looked
-up before; and a message to the asynchronous service has a UUID made of its content, by which SAP takes it once however
-often it comes. The synchronous service knows no such thing, but what it has done is done when it answers.
+up before; and a message to the asynchronous service has a UUID, by which SAP takes it once however often it comes
+(``Unanswered``). The synchronous service knows no such thing, but what it has done is done when it answers.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from tillwire.connectors.erp_run import UNAVAILABLE, Run
 from tillwire.connectors.sap_s4hana import lookup, masters
 from tillwire.connectors.sap_s4hana.client import ASYNCHRONOUS, SYNCHRONOUS, SapClient, basic
 from tillwire.connectors.sap_s4hana.confirmations import bulk_errors, confirmations
-from tillwire.connectors.sap_s4hana.journal import bulk_request, message_uuid, objection
+from tillwire.connectors.sap_s4hana.journal import bulk_request, content_digest, objection
 from tillwire.connectors.sap_s4hana.references import message_id, of_message_id
 from tillwire.connectors.sap_s4hana.settings import SapSettings
 from tillwire.connectors.sap_s4hana.soap import NotReadableError, message_of, parse
+from tillwire.connectors.sap_s4hana.unanswered import Unanswered
 from tillwire.errors import AuthenticationError, OutcomeUnknownError, RejectedError
 from tillwire.model.ledger import Document, DocumentKind, ErpDocument, Journal
 from tillwire.model.master import MasterRecord
@@ -48,6 +49,7 @@ class SapConnector:
     def __init__(self, settings: SapSettings) -> None:
         self.settings = settings
         self.client = SapClient(settings)
+        self._unanswered = Unanswered(settings.same_message_s)
 
     def watched_by(self, watch: CallWatch) -> None:
         """Tell ``watch`` of every call from now on."""
@@ -121,7 +123,8 @@ class SapConnector:
             return
         positions = [position for position, _ in batch]
         journals = [journal for _, journal in batch]
-        identifier = message_uuid(journals, self.settings)
+        content = content_digest(journals, self.settings)
+        identifier = self._unanswered.uuid_for(content)
         now = clock.now()
         body = bulk_request(journals, self.settings, bulk_id=identifier.replace("-", ""), now=now)
         waits = self.settings.service == "synchronous"
@@ -132,6 +135,7 @@ class SapConnector:
             if waits:
                 self._note_answer(reply.body, batch, run)
         except RejectedError as refusal:
+            self._unanswered.answered(content)
             if len(batch) == 1:
                 run.happened = True
                 run.reject(positions[0], str(refusal))
@@ -141,11 +145,13 @@ class SapConnector:
             self._send(batch[middle:], run)
             return
         except OutcomeUnknownError as lost:
+            self._unanswered.lost(content, identifier)
             run.leave_unknown(positions, str(lost))
             return
         except UNAVAILABLE as unavailable:
             run.stop(unavailable)
             return
+        self._unanswered.answered(content)
         if not waits:
             handle = f"{identifier}@{now.isoformat()}"
             for position, journal in batch:
@@ -210,8 +216,8 @@ class SapConnector:
             return Accepted(pending.reference, pending.handle)
         words = (
             f"{pending.reference}: SAP took it in {waited.total_seconds():.0f} s ago and has neither posted nor "
-            f"confirmed it. Find message {identifier} in SAP's Message Monitor (AIF) and restart it there; to send "
-            "something else in its place, cancel it there first"
+            f"confirmed it. Find message {identifier} in SAP's Message Monitor (AIF) and restart it there, "
+            "or cancel it there and send again"
         )
         return Rejected(pending.reference, words)
 

@@ -6,7 +6,7 @@ carry ``DebitCreditCode`` beside (S debit, H credit), as SAP wants both.
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,8 +21,6 @@ MOST_ITEMS = 999
 """Items of one accounting document: their numbers have three digits."""
 ASSIGNMENT_LENGTHS = {"ProfitCenter": 10, "Segment": 10, "CostCenter": 10, "FunctionalArea": 16, "OrderID": 12}
 """Account assignments in the order of the schema, with the characters they hold."""
-
-_OURS = uuid.UUID("6f0d0b0e-54fa-5a0c-9d5b-5f1f4c9d2b7e")
 
 
 def objection(journal: Journal, settings: SapSettings) -> str | None:
@@ -45,14 +43,10 @@ def objection(journal: Journal, settings: SapSettings) -> str | None:
     return None
 
 
-def message_uuid(journals: Sequence[Journal], settings: SapSettings) -> str:
-    """The UUID of the message that posts these journals: the same for the same content, whenever it is sent.
-
-    SAP takes a message of one UUID once. So what is sent again after a lost reply is not booked twice, even where SAP
-    has not worked off the first and nothing of it can be seen.
-    """
+def content_digest(journals: Sequence[Journal], settings: SapSettings) -> bytes:
+    """What a message says, whenever it is sent."""
     content = bulk_request(journals, settings, bulk_id="", now=datetime(1970, 1, 1, tzinfo=UTC))
-    return str(uuid.uuid5(_OURS, content.decode()))
+    return hashlib.sha256(content).digest()
 
 
 def bulk_request(journals: Iterable[Journal], settings: SapSettings, *, bulk_id: str, now: datetime) -> bytes:

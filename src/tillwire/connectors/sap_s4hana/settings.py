@@ -49,6 +49,9 @@ class SapSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """With these SAP proves that a confirmation is its own (the outbound user of the communication arrangement)."""
     overdue_s: Annotated[float, Meta(gt=0)] = 3_600.0
     """A journal that SAP took in, neither confirmed nor found for so long, is told as rejected for a person to see."""
+    same_message_s: Annotated[float, Meta(ge=0)] = 900.0
+    """A message without an answer that is sent again within so long is the same to SAP, and booked once. Longer than
+    SAP ever takes to work off its queue; shorter than it takes people to mend what was refused."""
     batch_journals: Annotated[int, Meta(ge=0, le=500)] = 0
     """At most so many journals go into one message. 0: 10 for the synchronous service, which takes no more, and 1 for
     the asynchronous one, where a message sent again is known by what is in it only if it holds the same journals."""

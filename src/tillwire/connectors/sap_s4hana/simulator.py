@@ -60,7 +60,7 @@ class SapSimulator(ErpSimulator):
         self.lag_s = lag_s
         self.callback_url = callback_url
         self.books = SimulatedBooks(self.account_codes, unique_references=False, prefix="01", first_number=10_000_000)
-        self.products: dict[str, dict[str, str]] = {}
+        self.products: dict[str, dict[str, str]] = {"milk-1l": {"ProductGroup": "L001", "ProductDescription": "Milk"}}
         """By number: ProductGroup, BaseUnit, ProductStandardID, ProductDescription."""
         self.reversed: set[str] = set()
         """Numbers of documents that an accountant has reversed, with their reversals."""
@@ -105,7 +105,7 @@ class SapSimulator(ErpSimulator):
 
     def copy(self, reference: str) -> None:
         """As an accountant does who copies a posted document, its reference with it."""
-        made = self.books.under(document_reference(reference))[0]
+        made = (self.books.under(reference) or self.books.under(document_reference(reference)))[0]
         self.books.book(made.reference, made.on, made.currency, made.lines, company=made.company, extra=made.extra)
 
     def reverse(self, number: str) -> None:
@@ -115,11 +115,11 @@ class SapSimulator(ErpSimulator):
         back = self.books.book(made.reference, made.on, made.currency, lines, company=made.company, extra=made.extra)
         self.reversed |= {number, back.number}
 
-    def calls_back(self) -> list[tuple[dict[str, str], bytes]]:
-        """The confirmations since it was last asked: headers and bodies of SAP's calls to us."""
+    def calls_back(self) -> list[tuple[Mapping[str, str], bytes]]:
+        """The confirmations since it was last asked; first works off what waits."""
         with self._lock:
             self.work()
-            told = list(self.confirmations)
+            told: list[tuple[Mapping[str, str], bytes]] = list(self.confirmations)
             self.confirmations.clear()
         return told
 

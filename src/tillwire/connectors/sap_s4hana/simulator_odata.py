@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from tillwire.connectors.sap_s4hana.client import ODATA
+from tillwire.connectors.simulated_books import BookedDocument
 from tillwire.connectors.simulation import Request
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def answer_query(simulator: SapSimulator, request: Request) -> list[Row]:
         if named not in known:
             raise WrongQueryError(f"Property {named} not found in type {name}Type")
     keep = _Filter(query.get("$filter", ""), known).condition()
-    rows = [row for row in _ROWS[name](simulator) if keep(row)]
+    rows = [row for row in _ROWS[name](simulator, query.get("$filter", "")) if keep(row)]
     rows.sort(key=lambda row: [str(row[named]) for named in ordered])
     skip, top = int(query.get("$skip", "0")), int(query.get("$top", "1000000"))
     return [_told(row, selected) for row in rows[skip : skip + top]]
@@ -155,9 +156,20 @@ def _literal(token: str) -> Any:
 _ALWAYS = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def _cube(simulator: SapSimulator) -> Iterator[Row]:
+_REFERENCED = re.compile(r"DocumentReferenceID eq '((?:[^']|'')*)'")
+
+
+def _asked_for(simulator: SapSimulator, told: str) -> Iterable[BookedDocument]:
+    """The documents that can match: where the references are one of the conditions that all must hold, only theirs."""
+    if " and (DocumentReferenceID eq " not in told:
+        return simulator.books.documents.values()
+    references = dict.fromkeys(found.replace("''", "'") for found in _REFERENCED.findall(told))
+    return [document for reference in references for document in simulator.books.under(reference)]
+
+
+def _cube(simulator: SapSimulator, told: str) -> Iterator[Row]:
     reversals = set()
-    for document in simulator.books.documents.values():
+    for document in _asked_for(simulator, told):
         reversed_ = document.number in simulator.reversed
         header: Row = {
             "CompanyCode": document.company,
@@ -192,7 +204,7 @@ def _cube(simulator: SapSimulator) -> Iterator[Row]:
             }
 
 
-def _accounts(simulator: SapSimulator) -> Iterator[Row]:
+def _accounts(simulator: SapSimulator, _: str) -> Iterator[Row]:
     for account in sorted(simulator.books.accounts or ()):
         yield {
             "ChartOfAccounts": simulator.chart,
@@ -203,7 +215,7 @@ def _accounts(simulator: SapSimulator) -> Iterator[Row]:
         }
 
 
-def _account_texts(simulator: SapSimulator) -> Iterator[Row]:
+def _account_texts(simulator: SapSimulator, _: str) -> Iterator[Row]:
     for account in sorted(simulator.books.accounts or ()):
         yield {
             "ChartOfAccounts": simulator.chart,
@@ -213,7 +225,7 @@ def _account_texts(simulator: SapSimulator) -> Iterator[Row]:
         }
 
 
-def _products(simulator: SapSimulator) -> Iterator[Row]:
+def _products(simulator: SapSimulator, _: str) -> Iterator[Row]:
     for number, product in simulator.products.items():
         yield {
             "Product": number,
@@ -225,11 +237,11 @@ def _products(simulator: SapSimulator) -> Iterator[Row]:
         }
 
 
-def _product_texts(simulator: SapSimulator) -> Iterator[Row]:
+def _product_texts(simulator: SapSimulator, _: str) -> Iterator[Row]:
     for number, product in simulator.products.items():
         yield {"Product": number, "Language": "EN", "ProductDescription": product.get("ProductDescription", "")}
 
 
-_ROWS: dict[str, Callable[[SapSimulator], Iterator[Row]]] = dict(
+_ROWS: dict[str, Callable[[SapSimulator, str], Iterator[Row]]] = dict(
     zip(SETS, (_cube, _accounts, _account_texts, _products, _product_texts), strict=True)
 )
