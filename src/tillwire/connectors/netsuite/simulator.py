@@ -78,6 +78,10 @@ class NetSuiteSimulator(ErpSimulator):
         """Only what makes records."""
         return request.path.startswith(_RECORDS) and request.method != "GET"
 
+    def wrong_credentials(self) -> dict[str, Any]:
+        """A certificate that is not mapped."""
+        return {"certificate_id": "another-certificate"}
+
     def expire(self) -> None:
         """All tokens run out."""
         self._tokens.clear()
