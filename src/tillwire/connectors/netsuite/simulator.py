@@ -46,6 +46,7 @@ class NetSuiteSimulator(ErpSimulator):
         super().__init__(**given)
         self.books = SimulatedBooks(accounts, unique_references=True, prefix="JE")
         self.tables = Tables([(1, self.company)])
+        self.tables.insert("item", itemid="milk-1l", displayname="Milk, 1 l", stockunit="EA", upccode="4006381333931")
         self.needs_approval = False
         """Whether entries wait for somebody's approval, whatever they say of themselves."""
         self.any_dimension = True

@@ -96,9 +96,8 @@ class Tables:
     def keep_accounts(self, numbers: Iterable[str] | None, query: str) -> None:
         """Have the accounts that the books have; with none told, whatever a query names is there."""
         if numbers is None:
-            wanted = {text.replace("''", "'") for text in _LITERAL.findall(query)}
-            if "FROM account " not in query:
-                return
+            _, _, named = query.partition("acctnumber IN (")
+            wanted = {text.replace("''", "'") for text in _LITERAL.findall(named)}
         else:
             wanted = set(numbers)
             marks = ", ".join("?" * len(wanted))
