@@ -111,7 +111,8 @@ def facts_of(place: Place, kind: str, component: str, code: str) -> dict[str, st
     }
 
 
-_PATTERNS = ("code", "kind", "jurisdiction", "acquirer", "tender_currency", "currency", "company", "store", "region")
+PATTERNS = ("code", "kind", "jurisdiction", "acquirer", "tender_currency", "currency", "company", "store", "region")
+"""The conditions of a rule that are patterns."""
 
 
 def matches(rule: AccountRule, facts: Mapping[str, str], component: str, day: date) -> bool:
@@ -126,7 +127,7 @@ def matches(rule: AccountRule, facts: Mapping[str, str], component: str, day: da
         return False
     return all(
         pattern == "*" or fnmatchcase(facts[name], pattern)
-        for name, pattern in ((name, getattr(rule, name)) for name in _PATTERNS)
+        for name, pattern in ((name, getattr(rule, name)) for name in PATTERNS)
     )
 
 
@@ -150,7 +151,7 @@ def unmapped(rules: Sequence[AccountRule]) -> list[str]:
         for rule in rules
         if all(
             getattr(rule, name) == getattr(plain, name)
-            for name in ("rate", "effective_from", "effective_to", *_PATTERNS)
+            for name in ("rate", "effective_from", "effective_to", *PATTERNS)
         )
     }
     if TENDER in covered:
