@@ -29,6 +29,7 @@ FAULT_POINTS = frozenset(
         "relay.after_publish",
         "relay.after_position",
         "posting.after_build",
+        "posting.after_reserve",
         "posting.before_send",
         "posting.after_send",
         "posting.before_record",

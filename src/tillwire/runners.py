@@ -32,9 +32,9 @@ from tillwire.intake.dropfolder import DropFolder
 from tillwire.intake.normalise import Normaliser
 from tillwire.intake.worker import Worker
 from tillwire.masterdata.listing import set_at
+from tillwire.posting.backlog import Upkeep
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher
-from tillwire.posting.watch import ErpWatch
 
 _log = structlog.get_logger(__name__)
 
@@ -217,26 +217,35 @@ def _watch_for_ever(settings: Settings, stop: Stop, one: Connection, connector: 
 
 
 def dispatch(settings: Settings, stop: Stop) -> None:
-    """Build journals of closed store days and, where an ERP is configured, send them, until asked to stop."""
+    """Build journals of closed store days and send them to every ERP that is configured, until asked to stop."""
     book = bootstrap.account_book(settings)
-    watch = ErpWatch(settings.posting.limit_per_min)
-    connector = bootstrap.erp_connector(settings, watch=watch) if settings.erp.kind != "none" else None
+    policies = bootstrap.erps(settings)
+    dispatcher = Dispatcher(
+        policies,
+        settings.posting,
+        stop,
+        connect=lambda: connect(settings),
+        make_connector=lambda policy: bootstrap.erp_connector(settings, policy),
+    )
 
     def make(connection: psycopg.Connection) -> Callable[[], int]:
-        watch.connection = connection
-        dispatcher = Dispatcher(connection, connector, settings.posting) if connector else None
+        if not begun:
+            begun.append(True)
+            dispatcher.start()
+        upkeep = Upkeep(connection, policies, settings.posting)
 
         def step() -> int:
-            built = build_journals(connection, book, settings.posting.mode)
-            return built + (dispatcher.dispatch_once() if dispatcher else 0)
+            upkeep.look()
+            return build_journals(connection, book, settings.posting.mode)
 
         return step
 
+    begun: list[bool] = []
     try:
         _for_ever(settings, stop, settings.posting.idle_ms / 1000, make)
     finally:
-        if connector is not None:
-            connector.close()
+        stop.set()
+        dispatcher.join()
 
 
 def spread(settings: Settings, stop: Stop) -> None:

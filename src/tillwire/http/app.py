@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
-from tillwire.exceptions.fixes import FixRefused, NoSuchException
+from tillwire.exceptions.held import FixRefused, NoSuchException
 from tillwire.http import connections, documentation, exceptions, health, masterdata, proof
 from tillwire.http.authentication import require_key
 from tillwire.http.events import Application, EventsEndpoint
