@@ -33,6 +33,8 @@ FAULT_POINTS = frozenset(
         "posting.before_send",
         "posting.after_send",
         "posting.before_record",
+        "posting.after_callback",
+        "posting.before_pull",
     }
 )
 """Every point there is; a test holds that each is passed by in the code and shown to be survived."""

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ from tillwire.intake.dropfolder import DropFolder
 from tillwire.intake.normalise import Normaliser
 from tillwire.intake.worker import Worker
 from tillwire.masterdata.listing import set_at
+from tillwire.masterdata.taking import take_pulled
 from tillwire.posting.backlog import Upkeep
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher
+from tillwire.posting.pulls import Pulls
 
 _log = structlog.get_logger(__name__)
 
@@ -220,12 +223,15 @@ def dispatch(settings: Settings, stop: Stop) -> None:
     """Build journals of closed store days and send them to every ERP that is configured, until asked to stop."""
     book = bootstrap.account_book(settings)
     policies = bootstrap.erps(settings)
+    make_connector = partial(bootstrap.erp_connector, settings)
+    pulls = Pulls(settings.posting.pull_minutes, make_connector, partial(take_pulled, settings.database_url))
     dispatcher = Dispatcher(
         policies,
         settings.posting,
         stop,
-        connect=lambda: connect(settings),
-        make_connector=lambda policy: bootstrap.erp_connector(settings, policy),
+        connect=partial(connect, settings),
+        make_connector=make_connector,
+        chore=pulls if settings.posting.pull_minutes else None,
     )
 
     def make(connection: psycopg.Connection) -> Callable[[], int]:

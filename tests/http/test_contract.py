@@ -72,6 +72,8 @@ OPERATIONS = [
     ("/v1/exceptions/{exception_id}/assign", "POST"),
     ("/v1/exceptions/causes/{cause}/retry", "POST"),
     ("/v1/exceptions/causes/{cause}/dismiss", "POST"),
+    ("/v1/posting/backlog", "GET"),
+    ("/v1/erps/{name}/callback", "POST"),
     ("/v1/reconciliation", "GET"),
     ("/v1/trace/{key}", "GET"),
     ("/v1/schemas", "GET"),

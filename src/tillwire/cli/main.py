@@ -169,6 +169,8 @@ def check() -> None:
     path, content = config.written(None, os.environ)
     for place in bootstrap.secrets_written(content, settings):
         _warn(f"{path}: {place} is a secret: it belongs into the environment")
+    for contradiction in bootstrap.contradictions(settings):
+        _warn(contradiction)
     open_components = unmapped(settings.posting.accounts)
     for component in open_components:
         _warn(f"posting.accounts: component {component!r} has no rule for every code")

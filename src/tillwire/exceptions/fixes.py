@@ -20,6 +20,7 @@ from tillwire.exceptions.changes import diff, money_at_risk, money_moved
 from tillwire.exceptions.held import (
     FixRefused,
     Held,
+    NoSuchException,
     PayloadRefused,
     accepted_at,
     lock,
@@ -31,6 +32,20 @@ from tillwire.intake.door import Refusal, read_event
 from tillwire.intake.faulty import identity_of
 from tillwire.model.event import EVENT_DECODER
 from tillwire.model.money import ZERO
+
+__all__ = [
+    "FixRefused",
+    "Fixed",
+    "NoSuchException",
+    "PayloadRefused",
+    "approve",
+    "assign",
+    "dismiss",
+    "dismiss_cause",
+    "edit",
+    "refuse",
+    "same_person",
+]
 
 _sql = sql.load("tillwire.exceptions", "fixes.sql")
 

@@ -14,7 +14,7 @@ import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
 from tillwire.exceptions.held import FixRefused, NoSuchException
-from tillwire.http import connections, documentation, exceptions, health, masterdata, proof
+from tillwire.http import connections, documentation, exceptions, health, masterdata, posting, proof
 from tillwire.http.authentication import require_key
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
@@ -50,12 +50,14 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
             masterdata.records,
             masterdata.record,
             masterdata.upsert,
+            posting.waiting,
         ],
     )
     return Litestar(
         route_handlers=[
             guarded,
             connections.deliver,
+            posting.called_back,
             health.healthz,
             health.readyz,
             health.metrics,
