@@ -192,7 +192,12 @@ class ErpNextSimulator(ErpSimulator):
             case "Item":
                 for sku in self.skus:
                     names = {"name": sku, "item_code": sku, "item_name": sku, "item_group": "Products"}
-                    yield names | {"stock_uom": self.unit, "disabled": 0, "has_variants": 0}
+                    yield names | {
+                        "stock_uom": self.unit,
+                        "disabled": 0,
+                        "has_variants": 0,
+                        "modified": "2026-01-01 00:00:00",
+                    }
             case "Journal Entry":
                 yield from self.entries.values()
             case "GL Entry":
