@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from tillwire.connectors.erp import (
     Accepted,
+    CallbackConnector,
     DuplicatePostingError,
     ErpConnector,
     NotSent,
@@ -70,6 +71,8 @@ PATIENCE_S = 30.0
 """So long may it take until everything is settled; calls take milliseconds."""
 
 _numbers = count(1)
+_CALLING: dict[int, ErpSimulator] = {}
+"""By the identity of a connector: the ERP that calls back what became of documents."""
 
 
 class Watch:
@@ -103,6 +106,7 @@ class Rig:
         made: ErpConnector = self.spec.configure(self.simulator.settings() | settings, of=self.spec.name)
         made.watched_by(self.watch)
         self.made.append(made)
+        _CALLING[id(made)] = self.simulator
         return made
 
     def journal(self, amount: str = "100.00", **changes: Any) -> Journal:
@@ -225,6 +229,7 @@ def rig(case: Case, *, faults: Faults | None = None, **given: Any) -> Iterator[R
         finally:
             for connector in made.made:
                 connector.close()
+                del _CALLING[id(connector)]
 
 
 Settled = dict[str, Posted | Rejected]
@@ -254,7 +259,8 @@ class Dispatcher:
         return self.settled
 
     def step(self) -> None:
-        """One round: look up, poll, send."""
+        """One round: hear what the ERP calls, look up, poll, send."""
+        self._hear()
         if self.in_doubt:
             self._trying(self._look_up)
         if self.accepted:
@@ -264,6 +270,17 @@ class Dispatcher:
         documents = [document for reference, document in self.documents.items() if reference in rest]
         if documents:
             self._trying(lambda: self.note(self.connector.post(documents), documents), in_doubt=rest)
+
+    def _hear(self) -> None:
+        """What the ERP calls is said of documents of any connector, and perhaps before its answer came."""
+        simulator = _CALLING.get(id(self.connector))
+        for headers, body in simulator.calls_back() if simulator is not None else ():
+            told = cast(CallbackConnector, self.connector).called_back(headers, body)
+            for outcome in told:
+                if outcome.reference in self.documents and isinstance(outcome, Posted | Rejected):
+                    self.accepted.pop(outcome.reference, None)
+                    self.in_doubt.discard(outcome.reference)
+                    self.settled[outcome.reference] = outcome
 
     def _trying(self, do: Callable[[], None], in_doubt: set[str] | None = None) -> None:
         try:

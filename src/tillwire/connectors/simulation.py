@@ -183,6 +183,10 @@ class ErpSimulator(ABC):
             raise NotImplementedError(f"the simulator of {self.name} does not count {kind} documents")
         return len(self.books.documents)
 
+    def calls_back(self) -> list[tuple[Mapping[str, str], bytes]]:
+        """Headers and bodies of the calls that this ERP has made to the hub since this was last asked."""
+        return []
+
     def copy(self, reference: str) -> None:
         """As an accountant does who copies a posted journal, our reference with it, and posts the copy."""
         made = self.books.under(reference)[0]
