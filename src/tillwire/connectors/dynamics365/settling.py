@@ -8,13 +8,14 @@ Finance says of its rows, or was never sent.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from tillwire.connectors.dynamics365 import labels
-from tillwire.connectors.dynamics365.journals import HEADERS, Header, Journals
+from tillwire.connectors.dynamics365.journals import HEADERS, Header, Journals, Place
 from tillwire.connectors.dynamics365.odata import FinanceClient, NotKnownError
 from tillwire.connectors.dynamics365.settings import Dynamics365Settings
 from tillwire.connectors.erp import Accepted, NotSent, Posted, PostingOutcome, Rejected, RejectionKind, Unknown
@@ -52,6 +53,7 @@ class Settling:
         self._patience_s = settings.import_patience_s
         self._journals = journals
         self._never: set[str] = set()
+        self._counts: Counter[Place] = Counter()
 
     def never_sent(self, job: str) -> None:
         """This import has not been asked for, we know."""
@@ -59,22 +61,18 @@ class Settling:
 
     def outcomes(self, found: Mapping[str, Sequence[Header]]) -> dict[str, PostingOutcome]:
         """Of each reference. Raises ``TransientError``, ``AuthenticationError``, ``ContractChangedError``."""
-        unposted = [
-            header for headers in found.values() if not any(header.posted for header in headers) for header in headers
-        ]
-        counts = self._journals.line_counts(unposted)
-        jobs: dict[str, JobState] = {}
         told: dict[str, PostingOutcome] = {}
+        unposted: dict[str, Sequence[Header]] = {}
         for reference, headers in found.items():
             posted = [header for header in headers if header.posted]
             if posted:
                 told[reference] = Posted(reference, posted[0].document_id, posted[0].number)
-                continue
-            whole = [header for header in headers if counts[header.place] == header.label.lines]
-            if whole:
-                self._withdraw_twins(whole[1:])
-                told[reference] = Accepted(reference, handle_of(whole[0]))
-                continue
+            else:
+                unposted[reference] = headers
+        incomplete = self._note_whole(told, unposted)
+        jobs: dict[str, JobState] = {}
+        ended: dict[str, Sequence[Header]] = {}
+        for reference, headers in incomplete.items():
             for header in headers:
                 if header.label.job not in jobs:
                     jobs[header.label.job] = self.job(header.label.job)
@@ -82,8 +80,26 @@ class Settling:
             if running:
                 told[reference] = Accepted(reference, handle_of(running[0]))
             else:
-                told[reference] = self._give_up(reference, headers, jobs, counts)
+                ended[reference] = headers
+        # Counted anew: the lines may have come between the count and the question whether any more will.
+        for reference, headers in self._note_whole(told, ended).items():
+            told[reference] = self._give_up(reference, headers, jobs)
         return told
+
+    def _note_whole(
+        self, told: dict[str, PostingOutcome], found: Mapping[str, Sequence[Header]]
+    ) -> dict[str, Sequence[Header]]:
+        """Note those that have all their lines as accepted: Finance has yet to post them. The others are returned."""
+        self._counts = self._journals.line_counts(header for headers in found.values() for header in headers)
+        rest: dict[str, Sequence[Header]] = {}
+        for reference, headers in found.items():
+            whole = [header for header in headers if self._counts[header.place] == header.label.lines]
+            if whole:
+                self._withdraw_twins(whole[1:])
+                told[reference] = Accepted(reference, handle_of(whole[0]))
+            else:
+                rest[reference] = headers
+        return rest
 
     def job(self, job: str) -> JobState:
         """How far an import has come. One that Finance does not know is on its way until the patience is over."""
@@ -117,18 +133,12 @@ class Settling:
             for row in (rows if isinstance(rows, list) else [rows])
         ]
 
-    def _give_up(
-        self,
-        reference: str,
-        headers: Sequence[Header],
-        jobs: Mapping[str, JobState],
-        counts: Mapping[tuple[str, str], int],
-    ) -> PostingOutcome:
+    def _give_up(self, reference: str, headers: Sequence[Header], jobs: Mapping[str, JobState]) -> PostingOutcome:
         """The lines will not come: take away what is there."""
         words: list[str] = []
         for header in headers:
-            if jobs[header.label.job] == "failed" or counts[header.place]:
-                words += self._words(header, counts[header.place])
+            if jobs[header.label.job] == "failed" or self._counts[header.place]:
+                words += self._words(header, self._counts[header.place])
         for header in headers:
             left = self._withdraw(reference, header)
             if left is not None:
