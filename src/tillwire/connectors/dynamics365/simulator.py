@@ -160,7 +160,8 @@ class Dynamics365Simulator(ErpSimulator):
     def _journals(self, request: Request, fields: frozenset[str]) -> list[SimulatedJournal]:
         """What may match, by what is indexed."""
         try:
-            texts = Filter(request.query.get("$filter", ""), fields).texts
+            asked = request.query.get("$filter")
+            texts = Filter(asked, fields).texts if asked is not None else {}
         except FilterError:
             return []  # told where the filter is used
         if names := texts.get("Description"):
