@@ -31,7 +31,7 @@ _ACTION = "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities.
 _BLOBS = "/blob/dmf/"
 _HEADER_FIELDS = frozenset({
     "dataAreaId", "JournalBatchNumber", "JournalName", "Description", "IsPosted", "PostingLayer", "JournalTotalDebit",
-    "JournalTotalCredit", "AccountingCurrency",
+    "JournalTotalCredit",
 })  # fmt: skip
 _LINE_FIELDS = frozenset({
     "dataAreaId", "JournalBatchNumber", "LineNumber", "AccountType", "AccountDisplayValue", "DebitAmount",
