@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from builders import DAY, Event, day_close, masters, sale, store
 from driving import load, rows, scalar
+from posting_kit import BOOK, policy_of
 
-from tillwire.config import DEFAULT_ACCOUNTS, Erp, ErpInstance, ErpPolicy, erp_policies
+from tillwire.config import Erp, ErpInstance, ErpPolicy, erp_policies
 from tillwire.config import Posting as PostingSettings
 from tillwire.connectors.erp import (
     Accepted,
@@ -31,7 +32,6 @@ from tillwire.connectors.erp import (
 )
 from tillwire.errors import OutcomeUnknownError, TillwireError
 from tillwire.model.ledger import Document, DocumentKind, ErpDocument, Journal, StockDocument
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 from tillwire.posting.gate import Budget, Gate
 from tillwire.posting.lane import Lane
@@ -256,7 +256,7 @@ def build(database_url: str, connection: psycopg.Connection, *sales: Event) -> i
     new = masters(*(store(number) for number in stores)) if not known else []
     closes = [day_close(some, store=number, business_date=day) for (number, day), some in days.items()]
     load(database_url, *new, *sales, *closes)
-    return build_journals(connection, AccountBook(DEFAULT_ACCOUNTS, "1999"), "summary")
+    return build_journals(connection, BOOK, policy_of())
 
 
 def three_journals(database_url: str, connection: psycopg.Connection) -> list[str]:

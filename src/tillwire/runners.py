@@ -221,7 +221,7 @@ def _watch_for_ever(settings: Settings, stop: Stop, one: Connection, connector: 
 
 def dispatch(settings: Settings, stop: Stop) -> None:
     """Build journals of closed store days and send them to every ERP that is configured, until asked to stop."""
-    book = bootstrap.account_book(settings)
+    book, policy = bootstrap.account_book(settings), bootstrap.posting_policy(settings)
     policies = bootstrap.erps(settings)
     make_connector = partial(bootstrap.erp_connector, settings)
     pulls = Pulls(settings.posting.pull_minutes, make_connector, partial(take_pulled, settings.database_url))
@@ -242,7 +242,7 @@ def dispatch(settings: Settings, stop: Stop) -> None:
 
         def step() -> int:
             upkeep.look()
-            return build_journals(connection, book, settings.posting.mode)
+            return build_journals(connection, book, policy)
 
         return step
 

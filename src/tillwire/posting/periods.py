@@ -1,38 +1,55 @@
-"""Fiscal periods as master data knows them: the day on which something may still be posted."""
+"""Fiscal periods: on which day something counts in the books when the period of its own day is closed."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 
 import msgspec
 import psycopg
 
 from tillwire.database import sql
-from tillwire.model.master import PeriodRecord, joined
+from tillwire.model.master import PeriodRecord
 
 _sql = sql.load("tillwire.posting", "periods.sql")
-_decode = msgspec.json.Decoder(PeriodRecord).decode
+_decoder = msgspec.json.Decoder(PeriodRecord)
 
 
-def periods(connection: psycopg.Connection, company: str) -> list[PeriodRecord]:
-    """The company's fiscal periods in use, by their first day."""
-    prefix = joined(company, "")
-    found = [_decode(body) for (body,) in connection.execute(_sql.periods, (prefix,))]
-    return sorted((one for one in found if one.active and one.company == company), key=lambda one: one.first)
+class Periods:
+    """The periods of some companies, as master data has them."""
+
+    def __init__(self, records: Collection[PeriodRecord]) -> None:
+        self._of: dict[str, list[PeriodRecord]] = {}
+        for record in sorted((one for one in records if one.active), key=lambda one: (one.first, one.last)):
+            self._of.setdefault(record.company, []).append(record)
+
+    def posting_date(self, company: str, day: date) -> date | None:
+        """The day itself if it may be posted to (no period of the company's is known, or one that holds it is open),
+        else the first day of the next open period; none if there is no later one.
+        """
+        periods = self._of.get(company)
+        if not periods:
+            return day
+        if any(one.open and one.first <= day <= one.last for one in periods):
+            return day
+        return self.next_open(company, day)
+
+    def next_open(self, company: str, day: date) -> date | None:
+        """The first day of the next open period after the one of ``day``, whatever that is; none if none is known."""
+        return next((one.first for one in self._of.get(company, ()) if one.open and one.first > day), None)
+
+
+def load(connection: psycopg.Connection, companies: Collection[str]) -> Periods:
+    """The periods of these companies."""
+    rows = connection.execute(_sql.periods, (sorted(companies),))
+    return Periods([_decoder.decode(body) for (body,) in rows])
 
 
 def posting_date(connection: psycopg.Connection, company: str, day: date) -> date | None:
-    """The day itself if its period is open or no periods are known; else the first day of the next open one, if any."""
-    known = periods(connection, company)
-    if not known or any(one.open and one.first <= day <= one.last for one in known):
-        return day
-    return _first_open_after(known, day)
+    """As ``Periods.posting_date``, looked up for one day."""
+    return load(connection, [company]).posting_date(company, day)
 
 
 def next_open(connection: psycopg.Connection, company: str, day: date) -> date | None:
-    """The first day of the next open period after the one of ``day``, whatever that is; none if none is known."""
-    return _first_open_after(periods(connection, company), day)
-
-
-def _first_open_after(known: list[PeriodRecord], day: date) -> date | None:
-    return next((one.first for one in known if one.open and one.first > day), None)
+    """As ``Periods.next_open``, looked up for one day: of an ERP that says that the day's own is closed."""
+    return load(connection, [company]).next_open(company, day)
