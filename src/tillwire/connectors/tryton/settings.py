@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -26,6 +27,9 @@ class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The code of the Tryton journal (``account.journal``) that the moves are entered in."""
     hub_companies: tuple[str, ...] = ()
     """The companies, as the hub names them, whose journals belong in these books; empty: every company's."""
+    dimensions: Mapping[str, str] = {}
+    """Dimensions that are analytic accounts in Tryton: ``{"store": "STORES"}`` says that the value of ``store`` is the
+    code of an account below the analytic root of code ``STORES``. Others are told by the descriptions of lines."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 90.0
     """How long to wait for a reply. Too short is not unsafe, but makes healthy postings "unknown"."""
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0

@@ -60,7 +60,7 @@ def encode(value: object) -> bytes:
 
 def decode(payload: bytes) -> Any:
     """The reverse of ``encode``. Raises ``ValueError`` on what is not JSON, such as a cut-off reply."""
-    return json.loads(payload, object_hook=_unwrap)
+    return json.loads(payload, object_hook=_unwrap, parse_float=Decimal)
 
 
 def _wrap(value: object) -> object:
