@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import psycopg
 
-from tillwire.config import LateArrivals, Rules, Settings
+from tillwire.config import ONLY, ErpPolicy, LateArrivals, Rules, Settings, erp_policies
 from tillwire.connectors import registry
 from tillwire.connectors.erp import CallWatch, ErpConnector, MasterSource
 from tillwire.connectors.spec import secrets_of
@@ -94,11 +94,33 @@ def account_book(settings: Settings) -> AccountBook:
     return AccountBook(settings.posting.accounts, settings.posting.suspense_account)
 
 
-def erp_connector(settings: Settings, *, watch: CallWatch | None = None) -> ErpConnector:
-    """The connector of the configured ERP. Raises ``ConfigurationError`` if none is configured."""
-    if settings.erp.kind == "none":
-        raise ConfigurationError("no ERP is configured: set erp.kind and its section")
-    connector: ErpConnector = registry.spec_of(settings.erp.kind).configure(settings.erp.settings, of="erp.settings")
+def erps(settings: Settings) -> tuple[ErpPolicy, ...]:
+    """Every configured ERP, in the order in which a company finds its own."""
+    return erp_policies(settings.posting, settings.erp, settings.erps)
+
+
+def erp_named(settings: Settings, name: str | None = None) -> ErpPolicy:
+    """One ERP by its name; without one, the only one. Raises ``ConfigurationError`` that names those there are."""
+    found = erps(settings)
+    if not found:
+        raise ConfigurationError("no ERP is configured: set erp.kind and its section, or [[erps]]")
+    chosen = [one for one in found if name in (None, one.name)]
+    if len(chosen) != 1:
+        there = ", ".join(one.name for one in found)
+        raise ConfigurationError(f"there is no ERP {name!r}; there are {there}" if name else f"which ERP of {there}?")
+    return chosen[0]
+
+
+def erp_connector(
+    settings: Settings, policy: ErpPolicy | None = None, *, watch: CallWatch | None = None
+) -> ErpConnector:
+    """The connector of an ERP; without one named, of the only one. Raises ``ConfigurationError``."""
+    policy = policy or erp_named(settings)
+    of = "erp.settings" if policy.name == ONLY else f"erps.{policy.name}"
+    spec = registry.spec_of(policy.kind)
+    if "erp" not in spec.roles:
+        raise ConfigurationError(f"{of}: {spec.name} is no ERP")
+    connector: ErpConnector = spec.configure(policy.settings, of=of)
     if watch is not None:
         connector.watched_by(watch)
     return connector
@@ -144,6 +166,8 @@ def secrets_written(content: Mapping[str, Any], settings: Settings) -> list[str]
     """The secrets that stand in a configuration file's ``content``, by their places there; for sound ``settings``."""
     erp = content.get("erp", {})
     places = [("erp.settings", settings.erp.kind, erp.get("settings", {}))] if settings.erp.kind != "none" else []
+    for one in content.get("erps", ()):
+        places.append((f"erps.{one['name']}.settings", one["kind"], one.get("settings", {})))
     for one in content.get("connections", ()):
         places.append((f"connections.{one['name']}.settings", one["connector"], one.get("settings", {})))
     return [
@@ -154,10 +178,11 @@ def secrets_written(content: Mapping[str, Any], settings: Settings) -> list[str]
     ]
 
 
-def master_source(settings: Settings) -> MasterSource:
-    """The ERP as a source of master data. Raises ``ConfigurationError`` if none is configured or it is none."""
-    connector = erp_connector(settings)
+def master_source(settings: Settings, name: str | None = None) -> MasterSource:
+    """An ERP as a source of master data. Raises ``ConfigurationError`` if none is configured or it is none."""
+    policy = erp_named(settings, name)
+    connector = erp_connector(settings, policy)
     if not hasattr(connector, "pull"):
         connector.close()
-        raise ConfigurationError(f"the connector {settings.erp.kind!r} offers no master data")
+        raise ConfigurationError(f"the connector {policy.kind!r} offers no master data")
     return cast(MasterSource, connector)

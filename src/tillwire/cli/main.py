@@ -161,8 +161,8 @@ def check() -> None:
     settings = config.load()
     config.check(settings)
     bootstrap.policy(settings.rules)
-    if settings.erp.kind != "none":
-        bootstrap.erp_connector(settings).close()  # its settings are the connector's own to judge
+    for policy in bootstrap.erps(settings):
+        bootstrap.erp_connector(settings, policy).close()  # its settings are the connector's own to judge
     bootstrap.inbound_connectors(settings)
     bootstrap.check_inboxes(settings)
     path, content = config.written(None, os.environ)
@@ -231,7 +231,7 @@ def reconcile(
                     console.print(styled(("ERP", "red"), f" {difference}"))
             finally:
                 connector.close()
-        report = run(connection, store=store, first=first, last=last, erp=settings.erp.kind != "none")
+        report = run(connection, store=store, first=first, last=last, erp=bool(bootstrap.erps(settings)))
     if json:
         print_json(report)
     else:

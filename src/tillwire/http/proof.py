@@ -10,6 +10,7 @@ from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 
+from tillwire import bootstrap
 from tillwire.http.node import Node
 from tillwire.reconciliation.days import reconcile
 from tillwire.reconciliation.trace import trace
@@ -32,7 +33,7 @@ def reconciliation(
     """Counts and amounts per store and business date, every difference named."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        erp = node.settings.erp.kind != "none"
+        erp = bool(bootstrap.erps(node.settings))
         return _json(reconcile(connection, store=store, first=first or date.min, last=last or date.max, erp=erp))
 
 

@@ -85,7 +85,7 @@ def _section(name: str, struct: type, *, many: bool = False) -> str:
 
 
 def _is_of_many(field: Any) -> bool:
-    return field.name in ("accounts", "codes", "sources")
+    return field.name in ("accounts", "codes", "sources", "stores", "gift_cards", "erps", "connections")
 
 
 def _configuration() -> str:
@@ -95,25 +95,31 @@ def _configuration() -> str:
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             text += _section(field.name, field.type)
     text += _section("rules.codes.CODE", config.CodeRule) + _section("rules.sources", config.SourceRules, many=True)
-    text += "## [[posting.accounts]]\n\n" + (inspect.getdoc(config.AccountRule) or "") + "\n\nDefaults:\n\n"
+    text += _many("[[posting.accounts]]", config.AccountRule) + "Defaults:\n\n"
     text += "| component | code | account |\n| --- | --- | --- |\n"
     for rule in config.DEFAULT_ACCOUNTS:
         text += f"| {rule.component} | {rule.code} | {rule.account} |\n"
     text += "\nComponents:\n\n| component | meaning |\n| --- | --- |\n"
     for component, meaning in COMPONENTS.items():
         text += f"| {component} | {meaning} |\n"
-    return text + _connections()
+    for title, struct in (
+        ("[[posting.stores]]", config.StorePosting),
+        ("[[posting.gift_cards]]", config.GiftCards),
+        ("[[erps]]", config.ErpInstance),
+        ("[[connections]]", config.Connection),
+        ("[connections.drop]", config.Drop),
+    ):
+        text += "\n" + _many(title, struct).rstrip("\n") + "\n"
+    return text + "\nSettings of connectors, of ERPs too: [connectors.md](connectors.md).\n"
 
 
-def _connections() -> str:
-    text = ""
-    for title, struct in (("[[connections]]", config.Connection), ("[connections.drop]", config.Drop)):
-        texts = field_texts(struct)
-        text += f"\n## {title}\n\n{inspect.getdoc(struct)}\n\n| name | default | meaning |\n| --- | --- | --- |\n"
-        for field in msgspec.structs.fields(struct):
-            default = "required" if field.required else f"`{_plain_default(field)}`"
-            text += f"| `{field.name}` | {default} | {texts.get(field.name, '')} |\n"
-    return text + "\nSettings of connectors, of `[erp]` too: [connectors.md](connectors.md).\n"
+def _many(title: str, struct: type) -> str:
+    texts = field_texts(struct)
+    text = f"## {title}\n\n{inspect.getdoc(struct)}\n\n| name | default | meaning |\n| --- | --- | --- |\n"
+    for field in msgspec.structs.fields(struct):
+        default = "required" if field.required else f"`{_plain_default(field)}`"
+        text += f"| `{field.name}` | {default} | {texts.get(field.name, '')} |\n"
+    return text + "\n"
 
 
 def _plain_default(field: Any) -> str:

@@ -20,16 +20,24 @@ LIABILITY = "liability"
 CASH_MOVEMENT = "cash_movement"
 ROUNDING = "rounding"
 OVER_SHORT = "over_short"
+CHANGE = "change"
+SUSPENSE = "suspense"
+RECEIVABLE = "receivable"
+INTERCOMPANY = "intercompany"
 
 COMPONENTS: dict[str, str] = {
     REVENUE: "gross revenue, by product class",
     DISCOUNT: "discounts given, by reason",
-    TAX: "tax collected, by tax code",
-    TENDER: "tender clearing, by tender type; change is negative",
+    TAX: "tax collected, by tax code, rate and jurisdiction",
+    TENDER: "tender clearing, by tender type, acquirer and the currency it was handed over in",
+    CHANGE: "change given, negative, by tender type; posted as tender where no rule says otherwise",
     LIABILITY: "gift cards and deposits sold, tips, donations, by kind",
     CASH_MOVEMENT: "cash between the till and elsewhere, by kind (pay-in, pay-out, loan, pickup)",
     ROUNDING: "cash rounding, and differences of totals within tolerance",
     OVER_SHORT: "cash counted against calculated at till close, by tender type",
+    SUSPENSE: "a rounding difference above posting.rounding_most_units (code rounding)",
+    RECEIVABLE: "what invoices ask for and payments clear, in mode invoice",
+    INTERCOMPANY: "gift cards of another company, by that company",
 }
 
 Entries = list[tuple[str, str, Decimal]]

@@ -1,0 +1,73 @@
+"""Settings: ``tillwire.toml`` and the environment, as typed structs. All have defaults; unknown names are errors.
+
+The environment overrides the file: ``TILLWIRE_DATABASE_URL``, ``TILLWIRE_NATS_URL``, ``TILLWIRE_HTTP_PORT`` and so on
+(section and name in capitals). Secrets belong there, not in the file.
+"""
+
+from __future__ import annotations
+
+from tillwire.config.checks import check, is_loopback
+from tillwire.config.loading import load, written
+from tillwire.config.posting import (
+    DEFAULT_ACCOUNTS,
+    ONLY,
+    AccountRule,
+    Erp,
+    ErpInstance,
+    ErpPolicy,
+    GiftCards,
+    Mode,
+    Posting,
+    StockMode,
+    StorePosting,
+    erp_policies,
+)
+from tillwire.config.sections import (
+    CodeRule,
+    Connection,
+    Drop,
+    Exceptions,
+    Http,
+    LateArrivals,
+    LateStores,
+    Relay,
+    Rules,
+    ServiceLevel,
+    Settings,
+    Severity,
+    SourceRules,
+    Work,
+)
+
+__all__ = [
+    "DEFAULT_ACCOUNTS",
+    "ONLY",
+    "AccountRule",
+    "CodeRule",
+    "Connection",
+    "Drop",
+    "Erp",
+    "ErpInstance",
+    "ErpPolicy",
+    "Exceptions",
+    "GiftCards",
+    "Http",
+    "LateArrivals",
+    "LateStores",
+    "Mode",
+    "Posting",
+    "Relay",
+    "Rules",
+    "ServiceLevel",
+    "Settings",
+    "Severity",
+    "SourceRules",
+    "StockMode",
+    "StorePosting",
+    "Work",
+    "check",
+    "erp_policies",
+    "is_loopback",
+    "load",
+    "written",
+]
