@@ -89,7 +89,10 @@ def test_what_the_erp_refuses_stands_alone(connector: TrytonConnector, proxy: Fa
 BAD = {
     "account": (sales(account="9999"), "the ERP's chart has no account 9999"),
     "no period": (sales(day=date(2019, 1, 5)), "no accounting period for 2019-01-05"),
-    "currency": (sales(currency="EUR"), "the journal is in EUR, the books in USD: the ERP does not know the currency EUR"),
+    "currency": (
+        sales(currency="EUR"),
+        "the journal is in EUR, the books in USD: the ERP does not know the currency EUR",
+    ),
     "company": (sales(company="Other"), "company 'Other'"),
     "unbalanced": (
         sales(lines=(JournalLine(account="1190", debit=Decimal(1)),)),
