@@ -155,6 +155,19 @@ def test_wrong_settings_are_named(connect: Connect) -> None:
     assert "password='" not in repr(connect().settings)
 
 
+def test_books_that_the_user_does_not_see_are_not_empty_books(
+    connect: Connect, books: Books, erp: TrytonServer
+) -> None:
+    (user,) = books.call("model.res.user.search", [["login", "=", erp.setup.username]], 0, 1, None)
+    (company,) = books.call("model.res.user.read", [user], ["companies"])[0]["companies"]
+    books.call("model.res.user.write", [user], {"company": None, "companies": [["remove", [company]]]})
+    try:
+        with pytest.raises(ConfigurationError, match="does not see the books of 'Tillwire Retail'"):
+            connect().find(["x"])
+    finally:
+        books.call("model.res.user.write", [user], {"companies": [["add", [company]]], "company": company})
+
+
 def test_a_warning_of_the_erp_is_confirmed_once(connector: TrytonConnector, proxy: FaultProxy, books: Books) -> None:
     (outcome,) = connector.post([sales(day=date(2017, 5, 3))])
     assert isinstance(outcome, Posted)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from tryton_fixtures import CACHE, SETUP, Books
+from tryton_places import CANADA, JAPAN
 
 from tillwire.connectors.tryton import TrytonConnector
 from tillwire.connectors.tryton.client import TrytonClient
@@ -19,8 +20,6 @@ from tillwire.connectors.tryton.server import TrytonServer
 from tillwire.connectors.tryton.setup import CompanySetup, ExchangeRate
 
 MODULE = Path(__file__).resolve().parents[2] / "erp-modules" / "tryton-hub-reference"
-
-CANADA, JAPAN = "Tillwire Canada", "Tillwire Japan"
 
 GROUP = msgspec.structs.replace(
     SETUP,

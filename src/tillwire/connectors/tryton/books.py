@@ -89,12 +89,15 @@ def reference_objection(reference: str, of_company: str, settings: TrytonSetting
 
 
 def find_company(client: TrytonClient, settings: TrytonSettings) -> Company:
-    """Look up company and journal. Raises ``ConfigurationError`` if the ERP has none, or several, of such a name."""
+    """Look up company and journal. Raises ``ConfigurationError`` if the ERP has none, or several, of such a name, or if
+    our user does not see the company's books.
+    """
     companies = client.call(
         "model.company.company.search_read",
         [["party.name", "=", settings.company]], 0, None, None, ["currency.code"],
     )  # fmt: skip
     company = only(companies, f"company {settings.company!r}")
+    _must_see(client, settings, company["id"])
     journals = client.call(
         "model.account.journal.search_read", [["code", "=", settings.journal_code]], 0, None, None, ["id"]
     )
@@ -110,6 +113,18 @@ def find_company(client: TrytonClient, settings: TrytonSettings) -> Company:
         frozenset(field["model"] for field in fields),
         frozenset(field["model"] for field in fields if field["name"] == "hub_reference"),
     )
+
+
+def _must_see(client: TrytonClient, settings: TrytonSettings, company: int) -> None:
+    """What a user may not see is not there for it: a look-up would say that nothing is posted, and not that it fails."""
+    fields = ["company", "companies", "company_filter"]
+    (user,) = client.call("model.res.user.read", [client.user_id], fields)
+    sees = user["companies"] if user["company_filter"] == "all" else [user["company"]]
+    if company not in sees:
+        raise ConfigurationError(
+            f"user {settings.username!r} does not see the books of {settings.company!r}: in Tryton, make it this user's "
+            "company, or add it to the user's companies and set the company filter to all"
+        )
 
 
 def look_up(client: TrytonClient, company: Company, days: Iterable[date], codes: Iterable[str]) -> Books:

@@ -155,7 +155,7 @@ def _company(admin: _Admin, name: str, currency: int) -> int:
     admin.call(
         "model.res.user.write",
         [admin.client.user_id],
-        {"companies": [["add", [company]]], "company": company, "groups": [["add", groups]]},
+        {"companies": [["add", [company]]], "company": company, "company_filter": "all", "groups": [["add", groups]]},
     )
     return company
 
@@ -242,6 +242,7 @@ def _hub_user(admin: _Admin, companies: list[int], setup: ErpSetup, password: st
             "login": setup.username,
             "password": password,
             "companies": [["add", companies]],
+            "company_filter": "all",
             "company": companies[0],
             "groups": [["add", groups]],
         },
