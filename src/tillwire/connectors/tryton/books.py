@@ -116,14 +116,14 @@ def find_company(client: TrytonClient, settings: TrytonSettings) -> Company:
 
 
 def _must_see(client: TrytonClient, settings: TrytonSettings, company: int) -> None:
-    """What a user may not see is not there for it: a look-up would say that nothing is posted, and not that it fails."""
+    """What a user may not see is not there for it: a look-up would not fail, but say that nothing is posted."""
     fields = ["company", "companies", "company_filter"]
     (user,) = client.call("model.res.user.read", [client.user_id], fields)
     sees = user["companies"] if user["company_filter"] == "all" else [user["company"]]
     if company not in sees:
         raise ConfigurationError(
-            f"user {settings.username!r} does not see the books of {settings.company!r}: in Tryton, make it this user's "
-            "company, or add it to the user's companies and set the company filter to all"
+            f"user {settings.username!r} does not see the books of {settings.company!r}: in Tryton, make it this "
+            "user's company, or add it to the user's companies and set the company filter to all"
         )
 
 

@@ -14,12 +14,14 @@ from tillwire.connectors.tryton import masters
 from tillwire.connectors.tryton.books import Company, find_company
 from tillwire.connectors.tryton.client import TrytonClient
 from tillwire.connectors.tryton.drafts import Desk, Drafts
+from tillwire.connectors.tryton.invoices import InvoiceDesk
 from tillwire.connectors.tryton.journals import JournalDesk
 from tillwire.connectors.tryton.settings import TrytonSettings
+from tillwire.connectors.tryton.stock import StockDesk
 from tillwire.model.ledger import Document, DocumentKind, ErpDocument, kind_of
 from tillwire.model.master import MasterRecord
 
-_DESKS: dict[DocumentKind, type[Desk]] = {"journal": JournalDesk}
+_DESKS: dict[DocumentKind, type[Desk]] = {"journal": JournalDesk, "stock": StockDesk, "invoice": InvoiceDesk}
 
 
 class TrytonConnector:

@@ -100,8 +100,10 @@ def moves(client: TrytonClient, company: Company, references: Sequence[str]) -> 
     ]
 
 
-def lines(client: TrytonClient, move_ids: Sequence[int]) -> dict[int, tuple[JournalLine, ...]]:
-    """The lines of moves, in the order they were entered, in the currency that each move's journal is in."""
+def lines(
+    client: TrytonClient, move_ids: Sequence[int], *, of_invoices: bool = False
+) -> dict[int, tuple[JournalLine, ...]]:
+    """The lines of moves, in the order they were entered, in the currency that each move's journal or invoice is in."""
     found: dict[int, list[dict[str, Any]]] = {}
     fields = ["move", "account.code", "debit", "credit", "description"]
     fields += ["second_currency.code", "amount_second_currency"]
@@ -109,12 +111,17 @@ def lines(client: TrytonClient, move_ids: Sequence[int]) -> dict[int, tuple[Jour
         domain = [["move", "in", list(some)]]
         for row in client.call("model.account.move.line.search_read", domain, 0, None, [["id", "ASC"]], fields):
             found.setdefault(row["move"], []).append(row)
-    return {move: _lines(rows) for move, rows in found.items()}
+    return {move: _lines(rows, of_invoice=of_invoices) for move, rows in found.items()}
 
 
-def _lines(rows: Sequence[dict[str, Any]]) -> tuple[JournalLine, ...]:
-    """A journal in another currency than the company's has its amounts in that currency on every line."""
+def _lines(rows: Sequence[dict[str, Any]], *, of_invoice: bool) -> tuple[JournalLine, ...]:
+    """A journal in another currency than the company's has its amounts in that currency on every line. So has the move
+    of an invoice, but for the line that Tryton adds for what rounding leaves; that one is nothing of the invoice.
+    """
     seconds = {_second(row) for row in rows}
+    if of_invoice and len(seconds) == 2 and None in seconds:
+        rows = [row for row in rows if _second(row) is not None]
+        seconds.discard(None)
     foreign = len(seconds) == 1 and None not in seconds
     return tuple(_line(row, foreign=foreign) for row in rows)
 

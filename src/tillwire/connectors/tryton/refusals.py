@@ -10,7 +10,7 @@ from tillwire.connectors.erp import RejectionKind
 
 _PERIOD = re.compile(
     r"closed (journal-)?period|period .*(is|are) (closed|locked)|journal-?period|no (accounting )?period"
-    r"|find a period|fiscal ?year|stock period",
+    r"|find a period|fiscal ?year|must reopen period",
     re.IGNORECASE,
 )
 _BALANCE = re.compile(r"balance all its lines|does not balance|unbalanced", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,6 +30,21 @@ class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     dimensions: Mapping[str, str] = {}
     """Dimensions that are analytic accounts in Tryton: ``{"store": "STORES"}`` says that the value of ``store`` is the
     code of an account below the analytic root of code ``STORES``. Others are told by the descriptions of lines."""
+    stock_locations: Mapping[str, str] = {}
+    """Codes of stock locations in Tryton by store, and by store and bucket (``101/unavailable``), where they are other
+    than just that. A warehouse stands for its storage location."""
+    counter_locations: Mapping[str, str] = {}
+    """Codes of the stock locations that goods come from or go to, by the reason they move. Not told: Tryton's location
+    of type customer for ``sale`` and ``return``, supplier for ``receipt``, its transit location for transfers, and lost
+    and found for the rest."""
+    units: Mapping[str, str] = {}
+    """Symbols of Tryton's units by the hub's units of measure, where they differ; ``EA`` is ``u`` unless told."""
+    walk_in_party: str = ""
+    """The code of the party in Tryton that invoices without a known customer go to. A customer is known if a party has
+    the hub's pseudonym as its code."""
+    invoice_dates: Literal["issued", "business"] = "issued"
+    """``issued``: an invoice bears the day it is posted, and counts in the books on its business date. ``business``: it
+    bears its business date; Tryton then refuses one that is older than the last of its sequence."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 90.0
     """How long to wait for a reply. Too short is not unsafe, but makes healthy postings "unknown"."""
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
