@@ -198,7 +198,7 @@ def test_an_invoice_in_another_currency_reads_back_in_it(to_invoicing: Connect, 
     for side in ("credit", "debit"):
         (account,) = invoice_books.call("model.account.account.search", [["code", "=", "5190"]], 0, 1, None)
         invoice_books.call("model.account.configuration.write", [1], {f"currency_exchange_{side}_account": account})
-    document = invoice(currency="CAD")
+    document = invoice(currency="CAD", business_date=date(2018, 3, 1))
     connector = to_invoicing(invoice_dates="business")
     assert kinds(connector.post([document])) == [Posted]
     assert amounts(connector.read_back([document.reference], "invoice")[document.reference].lines) == [
@@ -208,6 +208,14 @@ def test_an_invoice_in_another_currency_reads_back_in_it(to_invoicing: Connect, 
         ("4190", Decimal(0), Decimal("5.97")),
         ("4190", Decimal(0), Decimal("7.00")),
     ]
+
+
+def test_an_invoice_that_is_older_than_the_last_is_refused_in_the_erps_words(to_invoicing: Connect) -> None:
+    connector = to_invoicing(invoice_dates="business")
+    assert kinds(connector.post([invoice(business_date=date(2018, 5, 2))])) == [Posted]
+    outcomes = connector.post([invoice(business_date=date(2018, 5, 1))])
+    assert kinds(outcomes) == [Rejected]
+    assert "there are invoices numbered after" in reasons(outcomes)[0] or "after" in reasons(outcomes)[0]
 
 
 def test_without_the_module_it_says_what_is_missing(connector: TrytonConnector) -> None:

@@ -16,7 +16,7 @@ from tillwire.connectors.tryton.client import TrytonClient
 from tillwire.connectors.tryton.faults import FaultProxy
 from tillwire.connectors.tryton.server import TrytonServer, erp_programs
 
-INVOICING = msgspec.structs.replace(SETUP, modules=("account_invoice",), rates=GROUP.rates)
+INVOICING = msgspec.structs.replace(SETUP, modules=("account_invoice",), years=(2017, 2018), rates=GROUP.rates)
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ class _Paper(msgspec.Struct, frozen=True):
     parties: Mapping[str, Sequence[_Party]]
     """Parties with an address, by code."""
     currencies: Mapping[str, int]
+    journals: Sequence[int]
 
 
 class InvoiceDesk(Desk):
@@ -112,7 +113,7 @@ class InvoiceDesk(Desk):
         }
 
     def _look_up(self, invoices: Sequence[Invoice]) -> _Paper:
-        """Periods, accounts, parties and currencies, by four calls."""
+        """Periods, accounts, parties and currencies, by five calls."""
         codes = {line.account for invoice in invoices for line in invoice.lines}
         codes |= {tax.account for invoice in invoices for tax in invoice.taxes}
         codes |= {invoice.receivable_account for invoice in invoices}
@@ -129,11 +130,20 @@ class InvoiceDesk(Desk):
         known = self.client.call(
             "model.currency.currency.search_read", [["code", "in", spoken]], 0, None, None, ["code"]
         )
-        return _Paper(books, parties, {row["code"]: row["id"] for row in known})
+        journal: list[Any] = [["type", "=", "revenue"]]
+        if self.settings.invoice_journal_code:
+            journal.append(["code", "=", self.settings.invoice_journal_code])
+        journals = self.client.call("model.account.journal.search", journal, 0, None, None)
+        return _Paper(books, parties, {row["code"]: row["id"] for row in known}, journals)
 
     def _objection(self, invoice: Invoice, paper: _Paper) -> Objection | None:
         if not invoice.lines:
             return Objection("the invoice has no lines")
+        if len(paper.journals) != 1:
+            return Objection(
+                f"the ERP has {len(paper.journals)} journals of type revenue for invoices, not one: say which by the "
+                "connector's setting invoice_journal_code"
+            )
         told = sum((line.amount for line in invoice.lines), ZERO) + sum((tax.amount for tax in invoice.taxes), ZERO)
         if told != invoice.total:
             return Objection(f"lines and taxes add up to {told}, the total is {invoice.total}", "unbalanced")
@@ -184,7 +194,7 @@ class InvoiceDesk(Desk):
             "party": party.party_id,
             "invoice_address": party.address_id,
             "currency": currency,
-            "journal": self.company.journal_id,
+            "journal": paper.journals[0],
             "account": paper.books.account(invoice.receivable_account),
             "accounting_date": invoice.books_date,
             "reference": invoice.reference,

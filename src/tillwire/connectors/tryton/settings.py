@@ -42,6 +42,8 @@ class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     walk_in_party: str = ""
     """The code of the party in Tryton that invoices without a known customer go to. A customer is known if a party has
     the hub's pseudonym as its code."""
+    invoice_journal_code: str = ""
+    """The code of the Tryton journal of type revenue that invoices go to; empty: the only one there is."""
     invoice_dates: Literal["issued", "business"] = "issued"
     """``issued``: an invoice bears the day it is posted, and counts in the books on its business date. ``business``: it
     bears its business date; Tryton then refuses one that is older than the last of its sequence."""
