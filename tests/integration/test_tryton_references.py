@@ -247,8 +247,16 @@ def test_a_move_without_the_field_is_found_by_its_text(
     assert of_group().post([journal]) == [before]
 
 
+@pytest.mark.parametrize("method", [CREATE, POST])
+def test_a_request_that_arrives_twice_leaves_one_move(ground: Ground, method: str) -> None:
+    journals = [sales(), sales(), sales()]
+    ground.proxy.inject_next("twice", method)
+    assert kinds(ground.connect().post(journals)) == [Posted] * 3
+    assert [ground.books.states(journal) for journal in journals] == [["posted"]] * 3
+
+
 def test_whatever_goes_wrong_every_journal_is_posted_once(ground: Ground) -> None:
-    kinds_of_fault = ("unavailable", "rate_limited", "lose_request", "lose_reply", "cut_reply")
+    kinds_of_fault = ("unavailable", "rate_limited", "lose_request", "lose_reply", "cut_reply", "twice")
     plan = FaultPlan(rates=dict.fromkeys(kinds_of_fault, 0.1), seed=11)
     journals = {journal.reference: journal for journal in (sales() for _ in range(24))}
     open_ = set(journals)

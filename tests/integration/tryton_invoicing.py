@@ -1,4 +1,4 @@
-"""A Tryton with invoices for the tests, if its module for them is installed."""
+"""A Tryton with invoices and analytic accounts for the tests, if its modules for them are installed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from tillwire.connectors.tryton.client import TrytonClient
 from tillwire.connectors.tryton.faults import FaultProxy
 from tillwire.connectors.tryton.server import TrytonServer, erp_programs
 
-INVOICING = msgspec.structs.replace(SETUP, modules=("account_invoice",), years=(2017, 2018), rates=GROUP.rates)
+INVOICING = msgspec.structs.replace(
+    SETUP, modules=("account_invoice", "analytic_account"), years=(2017, 2018), rates=GROUP.rates
+)
 
 
 @pytest.fixture(scope="session")
 def invoicing(erp_postgres: str, engines_folder: Path) -> Iterator[TrytonServer]:
-    """A Tryton with the server-side module and invoices."""
-    if not list(erp_programs().parent.glob("lib/python*/site-packages/trytond/modules/account_invoice")):
-        pytest.skip("the Tryton environment has no account_invoice: add it to requirements-erp.in, then make lock erp")
+    """A Tryton with the server-side module, invoices and analytic accounts."""
+    there = {folder.name for folder in erp_programs().parent.glob("lib/python*/site-packages/trytond/modules/*")}
+    if missing := set(INVOICING.modules) - there:
+        pytest.skip(f"the Tryton environment lacks {sorted(missing)}: see requirements-erp.in")
     server = TrytonServer(
         erp_postgres,
         setup=INVOICING,

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tillwire.connectors.erp import DuplicatePostingError, Posted, PostingOutcome
+from tillwire.connectors.erp import DuplicatePostingError, Posted
 from tillwire.connectors.erp_run import UNAVAILABLE, Run, pieces
 from tillwire.connectors.tryton import wire
 from tillwire.connectors.tryton.books import Company
@@ -42,13 +42,6 @@ class Draft(NamedTuple):
     ids: tuple[int, ...]
 
 
-class State(NamedTuple):
-    """How a record stands: ``number`` is what the ERP calls it once it is posted."""
-
-    posted: bool
-    number: str | None
-
-
 class Desk(ABC):
     """One kind of documents of one company in Tryton."""
 
@@ -70,8 +63,8 @@ class Desk(ABC):
         """What the ERP holds under these references, without its content. Raises ``DuplicatePostingError``."""
 
     @abstractmethod
-    def states(self, ids: Sequence[int]) -> dict[int, State]:
-        """How records stand; those that are gone are left out."""
+    def posted(self, ids: Sequence[int]) -> dict[int, bool]:
+        """Whether records are posted; those that are gone are left out."""
 
     @abstractmethod
     def filled(self, documents: Mapping[str, ErpDocument]) -> dict[str, ErpDocument]:
@@ -111,7 +104,9 @@ class Drafts:
 
     def finish(self, documents: Sequence[ErpDocument], *, batch_references: int) -> None:
         """Post drafts, all of ``run``. What has been posted meanwhile is posted, what is gone is unknown."""
-        held = self._desk.held([document.reference for document in documents])
+        held: dict[str, ErpDocument] = {}
+        for some in pieces([document.reference for document in documents], batch_references):
+            held |= self._desk.held(some)
         drafts: list[Draft] = []
         for position, document in enumerate(documents):
             current = held.get(document.reference)
@@ -119,8 +114,8 @@ class Drafts:
                 self._leave_unknown([position], f"draft {document.document_id} is no longer in the ERP")
             else:
                 self._sort_in(position, current, drafts)
-        for some in pieces(drafts, batch_references):
-            self._post(list(some))
+        for batch in pieces(drafts, batch_references):
+            self._post(list(batch))
         self._number(batch_references)
 
     def _leave_unknown(self, positions: Sequence[int], reason: str) -> None:
@@ -243,13 +238,13 @@ class Drafts:
         """A draft that the ERP will not post. It may be that someone else has posted or deleted it."""
         self._run.happened = True
         try:
-            states = self._desk.states(draft.ids)
+            posted = self._desk.posted(draft.ids)
         except TillwireError as trouble:
             self._leave_unknown([draft.position], f"posting: {refusal}; looking it up: {trouble}")
             return
-        if len(states) < len(draft.ids):
+        if len(posted) < len(draft.ids):
             self._leave_unknown([draft.position], f"draft {draft.ids[0]} is no longer in the ERP: {refusal}")
-        elif all(state.posted for state in states.values()):
+        elif all(posted.values()):
             self._posted.append(draft)
         else:
             obstacle = self._desk.delete(draft.ids)
@@ -257,25 +252,26 @@ class Drafts:
             self._run.reject(draft.position, f"{refusal}{remainder}", kind_of(str(refusal)))
 
     def _number(self, batch: int) -> None:
-        """Note what was posted, once the numbers have been read."""
+        """Note what was posted, as the ERP itself tells it by the references: with numbers, and once each. A draft that is
+        left because a request arrived twice is deleted on the way.
+        """
         for some in pieces(self._posted, batch):
             try:
-                states = self._desk.states([draft.ids[0] for draft in some])
+                held = self._held([draft.reference for draft in some], batch)
             except TillwireError as trouble:
                 self._leave_unknown(
                     [draft.position for draft in some], f"posted, but its number could not be read: {trouble}"
                 )
                 continue
             for draft in some:
-                state = states.get(draft.ids[0])
-                if state is not None and state.number:
-                    self._run.note(draft.position, _posted(draft, state.number))
+                document = held.get(draft.reference)
+                if document is not None and document.posted and document.number:
+                    posted = Posted(draft.reference, document.document_id, document.number)
+                    self._run.note(draft.position, posted)
                 else:
-                    self._leave_unknown([draft.position], f"posted as {draft.ids[0]}, but it has no number")
-
-
-def _posted(draft: Draft, number: str) -> PostingOutcome:
-    return Posted(draft.reference, document_id(draft.ids), number)
+                    self._leave_unknown(
+                        [draft.position], f"posted as {draft.ids[0]}, but the ERP does not tell one number"
+                    )
 
 
 def document_id(ids: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from tillwire.connectors.erp_run import Run
 from tillwire.connectors.tryton import lookup
 from tillwire.connectors.tryton.books import INVOICE, Books, Objection, look_up, reference_objection
-from tillwire.connectors.tryton.drafts import Desk, Entry, State, ids_of
+from tillwire.connectors.tryton.drafts import Desk, Entry, ids_of
 from tillwire.model.ledger import ZERO, ErpDocument, Invoice, InvoiceLine, InvoiceTax
 
 _PRICE = Decimal("0.0001")
@@ -94,12 +94,12 @@ class InvoiceDesk(Desk):
         ]
         return lookup.one_each(self, found)
 
-    def states(self, ids: Sequence[int]) -> dict[int, State]:
-        """How invoices stand."""
+    def posted(self, ids: Sequence[int]) -> dict[int, bool]:
+        """Whether invoices are posted."""
         rows = self.client.call(
-            "model.account.invoice.search_read", [["id", "in", list(ids)]], 0, None, None, ["number", "state"]
+            "model.account.invoice.search_read", [["id", "in", list(ids)]], 0, None, None, ["state"]
         )
-        return {row["id"]: State(row["state"] in _DONE, row["number"] or None) for row in rows}
+        return {row["id"]: row["state"] in _DONE for row in rows}
 
     def filled(self, documents: Mapping[str, ErpDocument]) -> dict[str, ErpDocument]:
         """The invoices with the lines of their moves, in the invoice's currency."""

@@ -17,7 +17,7 @@ from tillwire.connectors.erp_run import Run
 from tillwire.connectors.tryton import lookup
 from tillwire.connectors.tryton.analytic import Dimensions, look_up_dimensions
 from tillwire.connectors.tryton.books import MOVE, Books, Company, Objection, look_up, reference_objection
-from tillwire.connectors.tryton.drafts import Desk, Entry, State, ids_of
+from tillwire.connectors.tryton.drafts import Desk, Entry, ids_of
 from tillwire.connectors.tryton.exchange import Rates, converted, look_up_rates
 from tillwire.model.ledger import ErpDocument, Journal, JournalLine
 
@@ -55,12 +55,10 @@ class JournalDesk(Desk):
         """The moves under these references; see ``lookup.one_each``."""
         return lookup.one_each(self, lookup.moves(self.client, self.company, references))
 
-    def states(self, ids: Sequence[int]) -> dict[int, State]:
-        """How moves stand."""
-        rows = self.client.call(
-            "model.account.move.search_read", [["id", "in", list(ids)]], 0, None, None, ["number", "state"]
-        )
-        return {row["id"]: State(row["state"] == "posted", row["number"] or None) for row in rows}
+    def posted(self, ids: Sequence[int]) -> dict[int, bool]:
+        """Whether moves are posted."""
+        rows = self.client.call("model.account.move.search_read", [["id", "in", list(ids)]], 0, None, None, ["state"])
+        return {row["id"]: row["state"] == "posted" for row in rows}
 
     def filled(self, documents: Mapping[str, ErpDocument]) -> dict[str, ErpDocument]:
         """The moves with their lines, amounts in the journal's currency."""

@@ -13,7 +13,7 @@ from tillwire.connectors.spec import Secret
 class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to reach one company's books in one Tryton database.
 
-    The user needs Tryton's group "Accounting" and nothing more.
+    The user needs Tryton's group "Accounting", for stock documents "Stock" too, and nothing more.
     """
 
     url: str

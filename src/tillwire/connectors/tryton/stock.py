@@ -16,7 +16,7 @@ import msgspec
 
 from tillwire.connectors.erp_run import Run
 from tillwire.connectors.tryton.books import STOCK_MOVE, Objection, reference_objection
-from tillwire.connectors.tryton.drafts import Desk, Entry, State, document_id, ids_of
+from tillwire.connectors.tryton.drafts import Desk, Entry, document_id, ids_of
 from tillwire.connectors.tryton.lookup import Found, one_each
 from tillwire.model.ledger import ErpDocument, StockDocument, StockLine
 
@@ -80,7 +80,9 @@ class StockDesk(Desk):
         return entries
 
     def held(self, references: Sequence[str]) -> dict[str, ErpDocument]:
-        """The documents whose moves have these references. A document is posted once all of its moves are done."""
+        """The documents whose moves have these references. A document is posted once all of its moves are
+        done. As it has no number of its own, it goes by that of its first move's record.
+        """
         if STOCK_MOVE not in self.company.unique:
             return {}
         domain = [["company", "=", self.company.company_id], ["hub_reference", "in", list(references)]]
@@ -93,10 +95,10 @@ class StockDesk(Desk):
             self, [Found(_document(reference, rows), mine=True) for reference, rows in by_reference.items()]
         )
 
-    def states(self, ids: Sequence[int]) -> dict[int, State]:
-        """How moves stand. A stock move has no number of its own: its record's is what it goes by."""
+    def posted(self, ids: Sequence[int]) -> dict[int, bool]:
+        """Whether moves are done."""
         rows = self.client.call("model.stock.move.search_read", [["id", "in", list(ids)]], 0, None, None, ["state"])
-        return {row["id"]: State(row["state"] == "done", str(row["id"])) for row in rows}
+        return {row["id"]: row["state"] == "done" for row in rows}
 
     def filled(self, documents: Mapping[str, ErpDocument]) -> dict[str, ErpDocument]:
         """The documents with the goods that moved, in the order of their lines."""

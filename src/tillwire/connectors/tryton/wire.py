@@ -88,7 +88,7 @@ def _unwrap(found: dict[str, Any]) -> Any:
         case "time":
             return time(found["hour"], found["minute"], found["second"], found["microsecond"])
         case "timedelta":
-            return timedelta(seconds=found["seconds"])
+            return timedelta(seconds=float(found["seconds"]))
         case "bytes":
             return base64.decodebytes(found["base64"].encode())
         case _:
