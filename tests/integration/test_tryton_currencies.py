@@ -113,6 +113,21 @@ def test_a_foreign_journal_is_converted_by_the_erps_rates_and_read_back_as_it_wa
 
 
 @pytest.mark.erp
+def test_lines_that_come_to_nothing_in_the_books_are_still_there(of_group: Connect, group_books: Books) -> None:
+    """A yen is less than a cent: ten of them are nine cents."""
+    coins = [JournalLine(account="1190", debit=Decimal(1), description="coin")] * 10
+    sold = JournalLine(account="4190", credit=Decimal(9), description="sales")
+    lines = (*coins, sold, JournalLine(account="2190", credit=Decimal(1), description="tax"))
+    connector = of_group()
+    journal = sales(currency="JPY", lines=lines)
+    (outcome,) = connector.post([journal])
+    rows = in_books(group_books, outcome)
+    assert sorted(row["debit"] for row in rows)[:3] == [Decimal("0.00")] * 3
+    assert sum(row["debit"] for row in rows) == sum(row["credit"] for row in rows) == Decimal("0.09")
+    assert connector.read_back([journal.reference])[journal.reference].lines == lines
+
+
+@pytest.mark.erp
 @pytest.mark.parametrize(
     ("currency", "day", "words"),
     [

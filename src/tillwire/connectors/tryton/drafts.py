@@ -252,8 +252,8 @@ class Drafts:
             self._run.reject(draft.position, f"{refusal}{remainder}", kind_of(str(refusal)))
 
     def _number(self, batch: int) -> None:
-        """Note what was posted, as the ERP itself tells it by the references: with numbers, and once each. A draft that is
-        left because a request arrived twice is deleted on the way.
+        """Note what was posted, as the ERP itself tells it by the references: with numbers, and once each. A draft
+        that is left of a request which arrived twice is deleted on the way.
         """
         for some in pieces(self._posted, batch):
             try:
