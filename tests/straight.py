@@ -75,7 +75,7 @@ class Straight:
         self.ledger[(*day, "rounding", "cash")] -= rounding
         for one in data["tenders"]:
             if not one.get("voided"):
-                self.ledger[(*day, "tender", one["type"])] += Decimal(one["amount"])
+                self.ledger[(*day, "change" if one.get("change") else "tender", one["type"])] += Decimal(one["amount"])
 
     def _line(self, day: Place, data: dict[str, Any], one: dict[str, Any]) -> None:
         kind = one.get("kind", "item")

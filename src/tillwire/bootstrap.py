@@ -26,7 +26,10 @@ from tillwire.inventory.states import ReportedStates
 from tillwire.inventory.stock_ledger import StockLedger
 from tillwire.masterdata.projection import MasterRecords
 from tillwire.posting.accounts import AccountBook
+from tillwire.posting.due import MarkDue
+from tillwire.posting.policy import PostingPolicy
 from tillwire.sales.completeness import Completeness
+from tillwire.sales.gift_cards import GiftCards
 from tillwire.sales.hourly import HourlySales
 from tillwire.sales.past import PastOfEvents
 from tillwire.sales.subledger import Subledger
@@ -34,14 +37,16 @@ from tillwire.sales.subledger import Subledger
 
 def inline_projections(*, replay: bool = False, into_empty: bool = False) -> list[InlineProjection]:
     """What is recorded with every event, in its transaction. A replay fills tables and starts nothing."""
-    return [
+    projections: list[InlineProjection] = [
         MasterRecords(),
-        Subledger(mark_due=not replay),
+        Subledger(),
         StockLedger(into_empty=into_empty),
         ReportedStates(),
         Completeness(),
         PastOfEvents(),
+        GiftCards(),
     ]
+    return projections if replay else [*projections, MarkDue()]  # posting is a state: a replay posts nothing
 
 
 def async_projections() -> list[AsyncProjection]:
@@ -91,7 +96,12 @@ def rehearsal(connection: psycopg.Connection, settings: Settings) -> Rehearsal:
 
 def account_book(settings: Settings) -> AccountBook:
     """The mapping of components to accounts."""
-    return AccountBook(settings.posting.accounts, settings.posting.suspense_account)
+    return AccountBook(settings.posting)
+
+
+def posting_policy(settings: Settings) -> PostingPolicy:
+    """How each store posts."""
+    return PostingPolicy(settings.posting, erps(settings))
 
 
 def erps(settings: Settings) -> tuple[ErpPolicy, ...]:

@@ -218,7 +218,7 @@ def _watch_for_ever(settings: Settings, stop: Stop, one: Connection, connector: 
 
 def dispatch(settings: Settings, stop: Stop) -> None:
     """Build journals of closed store days and, where an ERP is configured, send them, until asked to stop."""
-    book = bootstrap.account_book(settings)
+    book, policy = bootstrap.account_book(settings), bootstrap.posting_policy(settings)
     watch = ErpWatch(settings.posting.limit_per_min)
     connector = bootstrap.erp_connector(settings, watch=watch) if settings.erp.kind != "none" else None
 
@@ -227,7 +227,7 @@ def dispatch(settings: Settings, stop: Stop) -> None:
         dispatcher = Dispatcher(connection, connector, settings.posting) if connector else None
 
         def step() -> int:
-            built = build_journals(connection, book, settings.posting.mode)
+            built = build_journals(connection, book, policy)
             return built + (dispatcher.dispatch_once() if dispatcher else 0)
 
         return step

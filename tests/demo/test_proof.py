@@ -14,6 +14,7 @@ import msgspec
 import psycopg
 import pytest
 from driving import record
+from posting_kit import book_of, policy_of
 from rich.console import Console
 
 from tillwire.connectors.erp import Posted, PostingOutcome
@@ -30,7 +31,6 @@ from tillwire.intake.door import Prepared, read_batch, read_one
 from tillwire.intake.group_commit import GroupCommit
 from tillwire.intake.rules import Policy
 from tillwire.model.ledger import ErpDocument, Journal, JournalLine
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 
 
@@ -108,7 +108,7 @@ async def send(url: str, retailer: Retailer) -> Simulation:
 
 def post(connection: psycopg.Connection, erp: MemoryErp) -> None:
     """Build journals, and have the ERP post them, as dispatch would."""
-    build_journals(connection, AccountBook(ACCOUNT_RULES, SUSPENSE), "summary")
+    build_journals(connection, book_of(*ACCOUNT_RULES, suspense_account=SUSPENSE), policy_of())
     rows = connection.execute(
         "SELECT journal_id, reference, company, store, business_date, currency FROM journal WHERE state = 'built'"
     ).fetchall()

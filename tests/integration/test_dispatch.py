@@ -12,13 +12,12 @@ import psycopg
 import pytest
 from builders import DAY, day_close, masters, sale, store
 from driving import load, rows, scalar, until
+from posting_kit import BOOK, policy_of
 
-from tillwire.config import DEFAULT_ACCOUNTS
 from tillwire.config import Posting as PostingSettings
 from tillwire.connectors.erp import DuplicatePostingError, Posted, PostingOutcome, Rejected, Unknown
 from tillwire.errors import AuthenticationError, OutcomeUnknownError, RateLimitedError, TransientError
 from tillwire.model.ledger import ErpDocument, Journal
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher, confirm
 from tillwire.posting.watch import ErpWatch
@@ -121,7 +120,7 @@ def built(database_url: str, connection: psycopg.Connection) -> list[str]:
     sales = [sale(1, store=number) for number in STORES]
     closes = [day_close([one], store=one["data"]["store"]) for one in sales]
     load(database_url, *masters(*(store(number) for number in STORES)), *sales, *closes)
-    assert build_journals(connection, AccountBook(DEFAULT_ACCOUNTS, "1999"), "summary") == 3
+    assert build_journals(connection, BOOK, policy_of()) == 3
     return [f"ACME/{number}/{DAY}/{first}/USD" for number, first in rows(
         connection, "SELECT store, from_offset FROM journal ORDER BY store"
     )]  # fmt: skip

@@ -24,17 +24,15 @@ from builders import (
 )
 from driving import NOW, accept, check_event_store, load, make_worker, record, rows, scalar, state
 from fixture_types import NewDatabase
+from posting_kit import BOOK, policy_of
 
-from tillwire.config import DEFAULT_ACCOUNTS
 from tillwire.exceptions import fixes, queue
 from tillwire.exceptions.changes import diff, money_moved
 from tillwire.exceptions.dry_run import DryRun, Rehearsal
 from tillwire.exceptions.fixes import FixRefused, PayloadRefused
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 from tillwire.reconciliation.trace import trace
 
-BOOK = AccountBook(DEFAULT_ACCOUNTS, "1999")
 WRONG = sale(1, line("milk", "1", "50.00"), total="60.00", tenders=[tender("60.00")])
 RIGHT = sale(1, line("milk", "1", "50.00"))
 HOW: dict[str, Any] = {"by": "anna", "reason": "the till's software was wrong", "limit": Decimal(100)}
@@ -313,7 +311,7 @@ def test_money_moves_wherever_an_amount_or_its_place_changes(before: Event, afte
 
 def shown_and_done(shown: DryRun, connection: psycopg.Connection) -> None:
     """Assert that what a dry run showed is what has happened since."""
-    build_journals(connection, BOOK, "transaction")
+    build_journals(connection, BOOK, policy_of("transaction"))
     for one in shown.results:
         (row,) = rows(
             connection, "SELECT state, group_id, ordinal FROM exception WHERE exception_id = %s", one.exception_id

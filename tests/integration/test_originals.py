@@ -41,19 +41,18 @@ from driving import (
     scalar,
     settings_for,
 )
+from posting_kit import BOOK, policy_of
 
 from tillwire.bootstrap import late_policy
-from tillwire.config import DEFAULT_ACCOUNTS, LateArrivals, LateStores
+from tillwire.config import LateArrivals, LateStores
 from tillwire.exceptions import fixes, queue
 from tillwire.intake.rules import Policy
 from tillwire.intake.rules_history import LatePolicy
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 from tillwire.reconciliation.days import reconcile
 from tillwire.reconciliation.trace import trace
 from tillwire.replay import replay_inline
 
-BOOK = AccountBook(DEFAULT_ACCOUNTS, "1999")
 SOLD = sale(1, line("milk", "3", "2.00"), line("beer", "1", "24.00", unit="CS"))
 NEXT = DAY + timedelta(days=1)
 
@@ -564,9 +563,9 @@ def with_policy(url: str, policy: Callable[[str], LatePolicy]) -> None:
 def test_a_late_arrival_reopens_its_day(database_url: str, connection: psycopg.Connection) -> None:
     sold = [sale(1), sale(2)]
     load(database_url, *masters(), sold[0], day_close(sold))
-    build_journals(connection, BOOK, "summary")
+    build_journals(connection, BOOK, policy_of())
     load(database_url, sold[1])
-    assert build_journals(connection, BOOK, "summary") == 1
+    assert build_journals(connection, BOOK, policy_of()) == 1
     (late,) = reconcile(connection).late
     assert (late.business_date, late.posted_date, late.events, late.figure.amount) == (DAY, DAY, 1, Decimal("4.40"))
     assert exception_codes(connection) == []
@@ -611,10 +610,10 @@ def test_an_adjusted_late_arrival_is_proven(database_url: str, connection: psyco
     today = sale(1, line("bread"), day=NEXT)
     accept(database_url, [*masters(), sold[0], day_close(sold)])
     with_policy(database_url, adjusting)
-    build_journals(connection, BOOK, "summary")
+    build_journals(connection, BOOK, policy_of())
     accept(database_url, [today, sold[1], day_close([today], day=NEXT)])
     with_policy(database_url, adjusting)
-    assert build_journals(connection, BOOK, "summary") == 1
+    assert build_journals(connection, BOOK, policy_of()) == 1
     connection.execute(
         "UPDATE journal SET state = 'posted', document_id = '1', posted_at = now(), confirmed_at = now()"
     )

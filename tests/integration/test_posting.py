@@ -24,54 +24,23 @@ from builders import (
 )
 from driving import accept, exception_codes, load, make_worker, record, rows, scalar, settings_for, until
 from fixture_types import NewDatabase
+from posting_kit import (
+    BOOK,
+    BY_TRANSACTION,
+    SUMMARY,
+    book_of,
+    build,
+    check_books,
+    figures,
+    policy_of,
+    trial_balance,
+)
 
 from tillwire import bootstrap
 from tillwire.config import DEFAULT_ACCOUNTS, AccountRule
-from tillwire.posting.accounts import AccountBook
+from tillwire.posting.accounts import Place
 from tillwire.posting.build import build_journals
 from tillwire.reconciliation.days import reconcile
-
-BOOK = AccountBook(DEFAULT_ACCOUNTS, "1999")
-SUMMARY, BY_TRANSACTION = "summary", "transaction"
-
-
-def build(connection: psycopg.Connection, mode: str = SUMMARY, book: AccountBook = BOOK) -> int:
-    built = build_journals(connection, book, mode)
-    check_books(connection)
-    return built
-
-
-def check_books(connection: psycopg.Connection) -> None:
-    """Every journal balances, and the journals of built days hold exactly the entries of their ranges."""
-    unbalanced = "SELECT journal_id FROM journal_line GROUP BY 1 HAVING sum(debit) <> sum(credit)"
-    assert rows(connection, unbalanced) == []
-    odd = "SELECT * FROM journal_line WHERE debit < 0 OR credit < 0 OR (debit = 0) = (credit = 0)"
-    assert rows(connection, odd) == []
-    ledger = rows(
-        connection,
-        "SELECT store, business_date, component, code, sum(amount) FROM ledger_entry e JOIN posting_cursor c"
-        " USING (store, business_date) WHERE event_offset < next_offset GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0"
-        " ORDER BY 1, 2, 3, 4",
-    )
-    posted = rows(
-        connection,
-        "SELECT store, business_date, component, l.code, sum(debit - credit) FROM journal_line l JOIN journal j"
-        " USING (journal_id) GROUP BY 1, 2, 3, 4 HAVING sum(debit - credit) <> 0 ORDER BY 1, 2, 3, 4",
-    )
-    assert posted == ledger
-
-
-def trial_balance(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
-    return rows(
-        connection,
-        "SELECT company, store, business_date, currency, account, sum(debit - credit) FROM journal_line"
-        " JOIN journal USING (journal_id) GROUP BY 1, 2, 3, 4, 5 HAVING sum(debit - credit) <> 0 ORDER BY 1, 2, 3, 4, 5",
-    )
-
-
-def figures(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
-    query = "SELECT store, business_date, sum(transactions)::int, sum(amount) FROM journal GROUP BY 1, 2 ORDER BY 1, 2"
-    return rows(connection, query)
 
 
 def journals(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
@@ -185,7 +154,7 @@ def test_training_alone_needs_no_journal(database_url: str, connection: psycopg.
 def test_what_no_rule_maps_goes_to_suspense(database_url: str, connection: psycopg.Connection) -> None:
     load(database_url, *masters(), sale(1), day_close([sale(1)]))
     rules = tuple(rule for rule in DEFAULT_ACCOUNTS if rule.component != "tax")
-    partly = AccountBook((*rules, AccountRule(component="tax", code="RED", account="2205")), "1999")
+    partly = book_of(*rules, AccountRule(component="tax", code="RED", account="2205"))
     assert build(connection, SUMMARY, partly) == 1
     assert [row[4:] for row in trial_balance(connection)] == [
         ("1010", Decimal("4.40")),
@@ -211,7 +180,7 @@ def test_builders_side_by_side_build_each_day_once(database_url: str, connection
     def run() -> None:
         with psycopg.connect(database_url, autocommit=True) as own:
             barrier.wait(30)
-            until(lambda: build_journals(own, BOOK, SUMMARY, most_days=2) == 0 and nothing_due(own))
+            until(lambda: build_journals(own, BOOK, policy_of(), most_days=2) == 0 and nothing_due(own))
 
     threads = [threading.Thread(target=run) for _ in range(3)]
     for thread in threads:
@@ -284,7 +253,8 @@ def test_a_store_that_changes_its_currency_blocks_nobody(database_url: str, conn
 
 def test_settings_give_the_book(database_url: str) -> None:
     settings = settings_for(database_url)
-    assert bootstrap.account_book(settings).account("nothing", "mapped") == settings.posting.suspense_account
+    mapped = bootstrap.account_book(settings).resolve(Place("A", "1", "", "USD"), DAY, "sale", "nothing", "mapped")
+    assert mapped.account == settings.posting.suspense_account
 
 
 def test_a_worker_and_a_builder_at_the_same_time(database_url: str, connection: psycopg.Connection) -> None:
@@ -295,7 +265,7 @@ def test_a_worker_and_a_builder_at_the_same_time(database_url: str, connection: 
     def run() -> None:
         with psycopg.connect(database_url, autocommit=True) as own:
             while not done.is_set():
-                build_journals(own, BOOK, SUMMARY)
+                build_journals(own, BOOK, policy_of())
 
     builder = threading.Thread(target=run)
     builder.start()

@@ -29,23 +29,21 @@ from builders import (
     transaction,
 )
 from driving import accept, load, record
+from posting_kit import BOOK, policy_of
 from rich.console import Console
 
-from tillwire.config import DEFAULT_ACCOUNTS
 from tillwire.exceptions import fixes, queue
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 from tillwire.reconciliation.days import Figure, Report, reconcile
 from tillwire.reconciliation.show import print_report
 from tillwire.reconciliation.trace import trace
 
-BOOK = AccountBook(DEFAULT_ACCOUNTS, "1999")
 SALES = [sale(1), sale(2), sale(3, register="2")]
 CLOSES = [till_close(SALES, "1"), till_close(SALES, "2"), day_close(SALES)]
 
 
 def build(connection: psycopg.Connection) -> None:
-    build_journals(connection, BOOK, "summary")
+    build_journals(connection, BOOK, policy_of())
 
 
 def post(connection: psycopg.Connection, *, confirmed: bool = True) -> None:

@@ -25,6 +25,7 @@ from driving import (
     state,
     until,
 )
+from posting_kit import policy_of
 
 from tillwire import bootstrap, replay
 from tillwire.errors import TillwireError
@@ -53,7 +54,7 @@ def recorded(database_url: str) -> str:
     """A database with some recorded days, one more event that waits in the exceptions, and journals."""
     load(database_url, *EVENTS, sale(99, line("pear")))
     with psycopg.connect(database_url, autocommit=True) as connection:
-        assert build_journals(connection, bootstrap.account_book(settings_for(database_url)), "summary") == 4
+        assert build_journals(connection, bootstrap.account_book(settings_for(database_url)), policy_of()) == 4
     return database_url
 
 
@@ -229,7 +230,7 @@ def test_journals_are_built_while_tables_are_swapped(recorded: str, connection: 
             )
             thread.start()
             until(lambda: not thread.is_alive() or waits_for_a_lock(connection))
-            assert build_journals(own, book, "summary") == 1
+            assert build_journals(own, book, policy_of()) == 1
         thread.join(60)
     assert failures == []
 

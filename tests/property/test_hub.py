@@ -22,14 +22,12 @@ from driving import (
 from fixture_types import NewDatabase
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from posting_kit import BOOK, policy_of
 from trade import retailers
 
-from tillwire.config import DEFAULT_ACCOUNTS
 from tillwire.intake.group_commit import GroupCommit
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 
-BOOK = AccountBook(DEFAULT_ACCOUNTS, "1999")
 FEW = settings(
     max_examples=20,
     deadline=None,
@@ -47,7 +45,7 @@ def batches(events: list[Event], chance: random.Random) -> list[list[Event]]:
 
 def check_books(connection: psycopg.Connection, mode: str) -> None:
     """Journals of closed days balance, and hold what the subledger holds."""
-    build_journals(connection, BOOK, mode)
+    build_journals(connection, BOOK, policy_of(mode))
     unbalanced = "SELECT journal_id FROM journal_line GROUP BY 1 HAVING sum(debit) <> sum(credit)"
     assert rows(connection, unbalanced) == []
     closed = "SELECT store, business_date FROM store_day WHERE closed_offset IS NOT NULL"
@@ -56,7 +54,7 @@ def check_books(connection: psycopg.Connection, mode: str) -> None:
         " USING (journal_id) GROUP BY 1, 2, 3, 4 HAVING sum(debit - credit) <> 0 ORDER BY 1, 2, 3, 4"
     )
     ledger = (
-        "SELECT store, business_date, component, code, sum(amount) FROM ledger_entry WHERE (store, business_date) IN"
+        "SELECT store, business_date, component, qualified, sum(amount) FROM ledger_entry WHERE (store, business_date) IN"
         f" ({closed}) GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0 ORDER BY 1, 2, 3, 4"
     )
     assert rows(connection, posted) == rows(connection, ledger)
@@ -74,7 +72,7 @@ def check_sums(connection: psycopg.Connection) -> None:
     assert rows(connection, entries) == []
     tendered = (
         "SELECT coalesce(sum(e.amount), 0) FROM ledger_entry e JOIN sale s USING (store, business_date, event_offset)"
-        " WHERE e.component = 'tender' AND s.kind IS NOT NULL"
+        " WHERE e.component IN ('tender', 'change') AND s.kind IS NOT NULL"
     )
     totals = "SELECT coalesce(sum(total), 0) FROM sale WHERE kind <> ALL(%s)"
     without = ["training", "cancelled", "suspended", "resumed", "no_sale"]
@@ -140,13 +138,13 @@ def test_sending_everything_again_changes_nothing(
         accept(url, records, events)
         record(url)
         with psycopg.connect(url, autocommit=True) as connection:
-            build_journals(connection, BOOK, "summary")
+            build_journals(connection, BOOK, policy_of())
             before = state(connection)
             journals = rows(connection, "SELECT reference, amount FROM journal ORDER BY 1")
             bytes_kept = scalar(connection, "SELECT count(*) FROM intake_group")
             assert send_again(url, [*records, *events], chance) <= {"duplicate"}
             assert record(url) == 0
-            assert build_journals(connection, BOOK, "summary") == 0
+            assert build_journals(connection, BOOK, policy_of()) == 0
             assert state(connection) == before
             assert rows(connection, "SELECT reference, amount FROM journal ORDER BY 1") == journals
             assert scalar(connection, "SELECT count(*) FROM intake_group") == bytes_kept

@@ -22,15 +22,13 @@ from driving import accept, check_effects, exception_codes, make_worker, record,
 from fixture_types import NewDatabase
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from posting_kit import BOOK, policy_of
 
 from tillwire import bootstrap
-from tillwire.config import DEFAULT_ACCOUNTS
 from tillwire.events.recorded import InlineProjection, Recorded
-from tillwire.posting.accounts import AccountBook
 from tillwire.posting.build import build_journals
 from tillwire.replay import replay_inline
 
-BOOK = AccountBook(DEFAULT_ACCOUNTS, "1999")
 PRICES = {"milk": "2.00", "bread": "1.00", "beer": "6.00"}
 STORES = ("101", "102")
 
@@ -141,13 +139,13 @@ def test_the_end_is_that_of_the_final_versions(
             if chance.random() < 0.7:
                 record(url, most_events=chance.choice((1, 2, 1000)), most_partitions=chance.choice((1, 8)))
             if chance.random() < 0.3:
-                build_journals(connection, BOOK, "summary")
+                build_journals(connection, BOOK, policy_of())
         record(url)
         waiting = rows(connection, "SELECT code, key, message FROM exception WHERE state IN ('open', 'retrying')")
         assert waiting == []
         assert exception_codes(connection) == []
         check_effects(connection, [*records, *final])
-        build_journals(connection, BOOK, "summary")
+        build_journals(connection, BOOK, policy_of())
         check_books(connection)
         before = rows(connection, "SELECT sale::text FROM sale ORDER BY 1")
         assert {status for found in accept(url, arriving) for status in found} == {"duplicate"}

@@ -21,7 +21,7 @@ from builders import (
 )
 
 from tillwire.model.event import EVENT_DECODER
-from tillwire.sales.entries import COMPONENTS, entries_of, till_entries
+from tillwire.sales.entries import COMPONENTS, entries_of, foreign_amounts, has_foreign, parts_of, till_entries
 
 CLASSES = {"milk": "dairy", "bread": "bakery", "beer": "drinks", "fuel": "fuel"}
 
@@ -70,21 +70,55 @@ def test_tax_may_be_in_the_price_of_some_lines() -> None:
 
 
 def test_what_the_ledger_does_not_look_at() -> None:
-    """Foreign notes count at their value in the transaction's currency; points and the customer's currency not at all."""
+    """Foreign notes count at their value in the transaction's currency; points, the customer's currency not at all."""
     foreign = tender("2.00", foreign={"amount": "300", "currency": "JPY"})
     extra = {"presentment": {"amount": "1.80", "currency": "EUR"}, "loyalty": [{"account": "a", "earned": "2"}]}
     shown = line("bread", "1", "1.00", voided=True)
     one = sale(1, line("milk"), shown, tenders=[foreign], **extra)
-    assert entries(one) == {"revenue dairy": "-2.00", "tender cash": "2.00"}
+    assert entries(one) == {"revenue dairy": "-2.00", "tender cash;JPY": "2.00"}
     kept = line("milk", "-1", "2.00", moves_stock=False)
     assert entries(returned(1, kept)) == {"revenue dairy": "2.00", "tender cash": "-2.00"}
 
 
 def test_change_is_negative_cash_and_never_negative_revenue() -> None:
     one = sale(1, line("milk"), tenders=[tender("20.00"), tender("-18.00", change=True)])
-    assert entries(one) == {"revenue dairy": "-2.00", "tender cash": "2.00"}
+    assert entries(one) == {"revenue dairy": "-2.00", "tender cash": "20.00", "change cash": "-18.00"}
     mixed = sale(1, line("milk"), tenders=[tender("20.00", "card"), tender("-18.00", change=True)])
-    assert entries(mixed) == {"revenue dairy": "-2.00", "tender card": "20.00", "tender cash": "-18.00"}
+    assert entries(mixed) == {"revenue dairy": "-2.00", "tender card": "20.00", "change cash": "-18.00"}
+
+
+def test_codes_carry_what_rules_look_at() -> None:
+    taxed = line("milk", taxes=[
+        {"code": "STD", "amount": "0.12", "rate": "0.060", "jurisdiction": "NY; city"},
+        {"code": "STD", "amount": "0.12", "rate": "0.06", "jurisdiction": "NY; city"},
+        {"code": "CITY", "amount": "0.02", "jurisdiction": "NYC"},
+        {"code": "EX", "amount": "0.01", "rate": "0"},
+    ])  # fmt: skip
+    paid = [tender("1.00", "card", acquirer="adyen"), tender("0.77", "card", acquirer="stripe"), tender("0.50")]
+    one = sale(1, taxed, total="2.27", tenders=paid)
+    assert entries(one) == {
+        "revenue dairy": "-2.00",
+        "tax STD;0.06;NY; city": "-0.24",
+        "tax CITY;;NYC": "-0.02",
+        "tax EX;0": "-0.01",
+        "tender card;;adyen": "1.00",
+        "tender card;;stripe": "0.77",
+        "tender cash": "0.50",
+    }
+    assert parts_of("STD;0.06;NY; city") == ("STD", "0.06", "NY; city")
+    assert parts_of("STD") == ("STD", "", "")
+
+
+def test_what_was_handed_over_in_another_currency_is_kept() -> None:
+    given = tender("5.00", foreign={"amount": "4.50", "currency": "EUR"})
+    back = tender("-3.00", foreign={"amount": "2.70", "currency": "EUR"}, change=True)
+    message = EVENT_DECODER.decode(raw(sale(1, line("milk"), tenders=[given, back]))).data
+    made = entries_of(message, ("dairy",))
+    assert has_foreign(message)
+    kept = dict(
+        zip([f"{component} {code}" for component, code, _ in made], foreign_amounts(message, made), strict=True)
+    )
+    assert kept == {"revenue dairy": 0, "tender cash;EUR": Decimal("4.50"), "change cash;EUR": Decimal("-2.70")}
 
 
 def test_revenue_is_gross_and_discounts_stand_beside_it() -> None:

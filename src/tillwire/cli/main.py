@@ -17,7 +17,7 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
-from tillwire.cli import clients, connections, exceptions, inbox, journals, masterdata
+from tillwire.cli import clients, connections, exceptions, inbox, journals, ledger, masterdata, simulate
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_error, print_json, settings_of, styled
 from tillwire.errors import ConfigurationError, TillwireError
 
@@ -30,8 +30,10 @@ app.command(clients.app)
 app.command(connections.app)
 app.command(inbox.app)
 app.command(connections.try_, name="try")
+app.command(simulate.simulate)
 app.command(exceptions.app)
 app.command(journals.app)
+app.command(ledger.app)
 app.command(masterdata.app)
 
 

@@ -118,7 +118,8 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What becomes of a journal whose period is closed: posted to the first day of the next open one, naming its own
     date, or kept back as an exception ``period_closed``."""
     stock: StockMode = "off"
-    """Stock movements to the ERP: one document per store, business date and reason, or one per event."""
+    """Stock movements to the ERP: one document per store and business date, or one per event. They begin with what is
+    posted after this was switched on."""
     stores: tuple[StorePosting, ...] = ()
     gift_cards: tuple[GiftCards, ...] = ()
     batch_journals: Positive = 50

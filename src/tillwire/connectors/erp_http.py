@@ -99,23 +99,27 @@ class ErpHttp:
         path: str,
         *,
         writes: bool,
-        content: bytes | None = None,
+        content: bytes | Callable[[], bytes] | None = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         throttled: Callable[[Reply], bool] = lambda _: False,
         expired: Callable[[Reply], bool] = lambda _: False,
+        read_by_caller: Callable[[Reply], bool] = lambda _: False,
     ) -> Reply:
         """The ERP's answer, whatever it says about the document: 2xx, or 4xx for the caller to read.
 
-        Credentials that the ERP refuses are renewed once. ``throttled`` and ``expired`` recognise ERPs that say "too
-        many" and "log in" by other answers than 429 and 401. Raises ``TransientError`` (``RateLimitedError``) and
+        Credentials that the ERP refuses are renewed once; ``content`` that is called is made after ``authorize``, for
+        ERPs whose bodies say who calls. ``throttled`` and ``expired`` recognise ERPs that say "too many" and "log in"
+        by other answers than 429 and 401; ``read_by_caller`` those that refuse a document by a 5xx (SOAP faults), which
+        would else be an outcome that nobody knows. Raises ``TransientError`` (``RateLimitedError``) and
         ``AuthenticationError`` when nothing has happened, ``OutcomeUnknownError`` when a call that ``writes`` got no
         full reply or failed inside the ERP.
         """
         for last in (False, True):
             given = {**self._authorize(), **(headers or {})}
+            body = content() if callable(content) else content
             try:
-                return self._watched(method, path, writes, content, params, given, throttled, expired)
+                return self._watched(method, path, writes, body, params, given, throttled, expired, read_by_caller)
             except AuthenticationError:
                 if last:
                     raise
@@ -127,7 +131,7 @@ class ErpHttp:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:  # fmt: skip
         """A request without credentials of ours, such as the one for a token."""
-        return self._watched(method, path, writes, content, None, headers or {}, lambda _: False, lambda _: False)
+        return self._watched(method, path, writes, content, None, headers or {}, _no, _no, _no)
 
     def _watched(
         self,
@@ -139,11 +143,13 @@ class ErpHttp:
         headers: Mapping[str, str],
         throttled: Callable[[Reply], bool],
         expired: Callable[[Reply], bool],
+        read_by_caller: Callable[[Reply], bool],
     ) -> Reply:
         self.watch.before_call()
         try:
             reply = self._exchange(method, path, writes, content, params, headers)
-            _raise_for(reply, throttled, expired)
+            if not read_by_caller(reply):
+                _raise_for(reply, throttled, expired)
         except TillwireError as error:
             kind = failure_kind(error)
             if kind is not None:
@@ -172,6 +178,10 @@ class ErpHttp:
             words = f"no full reply from the ERP at {where}: {str(cause) or type(cause).__name__}"
             raise (OutcomeUnknownError(words) if writes else TransientError(words)) from cause
         return Reply(got.status_code, got.headers, got.content, writes, where)
+
+
+def _no(_: Reply) -> bool:
+    return False
 
 
 def _raise_for(reply: Reply, throttled: Callable[[Reply], bool], expired: Callable[[Reply], bool]) -> None:

@@ -92,11 +92,13 @@ class SimulatedBooks:
         *,
         company: str = "",
         extra: Mapping[str, Any] | None = None,
+        number: str | None = None,
     ) -> BookedDocument:
-        """Check and book; the document with its number. Raises ``RefusalError``."""
+        """Check and book; the document with its number, which is the next one unless the ERP makes numbers of its own.
+        Raises ``RefusalError``."""
         given = tuple(lines)
         self.check(reference, on, given)
-        number = f"{self._prefix}{self._next}"
+        number = number or f"{self._prefix}{self._next}"
         self._next += 1
         made = BookedDocument(
             number=number,

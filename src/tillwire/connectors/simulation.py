@@ -13,7 +13,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, NamedTuple, Self, get_args
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +24,7 @@ import msgspec
 from tillwire import clock
 from tillwire.connectors.simulated_books import SimulatedBooks
 from tillwire.errors import ConfigurationError
+from tillwire.model.ledger import DocumentKind
 
 Fault = Literal[
     "lost_request", "lost_reply", "cut_reply", "duplicated", "throttled", "unavailable", "broken", "slow", "expired"
@@ -67,6 +69,14 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class _Scripted(NamedTuple):
+    fault: Fault
+    path: str
+    writing: bool
+    after: int
+    """Of the calls that write, by their count."""
+
+
 def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer in JSON."""
     return Answer(status, msgspec.json.encode(content), {"Content-Type": "application/json", **(headers or {})})
@@ -86,6 +96,18 @@ class ErpSimulator(ABC):
     company = "SIM"
     currency = "USD"
     """Of the journals that it takes, unless it is told otherwise."""
+    account_codes: tuple[str, ...] = ("1010", "4000", "2200")
+    """Accounts that journals may be posted to, as the lines of a journal name them; at least three."""
+    unknown_account = "9999"
+    """An account of the same form that is not there."""
+    dimensions: Mapping[str, str] = {"store": "101"}
+    """What the lines of a journal may carry with ``settings()`` as they are."""
+    skus: tuple[str, ...] = ("milk-1l",)
+    """Products that it knows, where it takes documents that name some."""
+    unit = "EA"
+    """Their stock unit."""
+    variants: tuple[Mapping[str, Any], ...] = ({},)
+    """What it is made with, for an ERP that is set up in several ways: the conformance suite runs each."""
 
     def __init__(
         self,
@@ -111,9 +133,11 @@ class ErpSimulator(ABC):
         """Calls by method and path."""
         self.latency_s = 0.0
         """How long every call takes at least."""
+        self.writing_calls = 0
+        """Calls so far that ``writes`` says yes to."""
         self._under_way = 0
         self._chance = random.Random(self.faults.seed)
-        self._scripted: deque[tuple[Fault, str]] = deque()
+        self._scripted: deque[_Scripted] = deque()
         self._lock = threading.RLock()
         self._counting = threading.Lock()
         self._server: _Server | None = None
@@ -138,8 +162,35 @@ class ErpSimulator(ABC):
         """Make the credentials in use (tokens, sessions) run out."""
 
     def writes(self, request: Request) -> bool:
-        """True if the request is one that faults by chance are meant for."""
+        """True if the request may change the books: what faults by chance are meant for. Not asking for a token."""
         return request.method not in ("GET", "HEAD")
+
+    def open_accounts(self, codes: Iterable[str]) -> None:
+        """Have these accounts and no others; ``codes`` as the lines of a journal name them."""
+        self.books.accounts = set(codes)
+
+    def close_period(self, first: date, last: date) -> None:
+        """Close the period from ``first`` to ``last``, both included."""
+        self.books.closed.append((first, last))
+
+    def wrong_credentials(self) -> dict[str, Any]:
+        """Settings that differ from ``settings()`` in that they prove nothing; empty: any other secret will do."""
+        return {}
+
+    def held(self, kind: DocumentKind) -> int:
+        """How many posted documents of a kind there are."""
+        if kind != "journal":
+            raise NotImplementedError(f"the simulator of {self.name} does not count {kind} documents")
+        return len(self.books.documents)
+
+    def calls_back(self) -> list[tuple[Mapping[str, str], bytes]]:
+        """Headers and bodies of the calls that this ERP has made to the hub since this was last asked."""
+        return []
+
+    def copy(self, reference: str) -> None:
+        """As an accountant does who copies a posted journal, our reference with it, and posts the copy."""
+        made = self.books.under(reference)[0]
+        self.books.book(made.reference, made.on, made.currency, made.lines, company=made.company, extra=made.extra)
 
     # ---- running it
 
@@ -170,9 +221,10 @@ class ErpSimulator(ABC):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def fail_next(self, fault: Fault, path: str = "", times: int = 1) -> None:
-        """Give the next ``times`` calls with ``path`` in their path this fault, whatever chance says."""
-        self._scripted.extend([(fault, path)] * times)
+    def fail_next(self, fault: Fault, path: str = "", times: int = 1, *, writing: bool = False, after: int = 0) -> None:
+        """Give the next ``times`` calls with ``path`` in their path this fault, whatever chance says; with ``writing``
+        only calls that ``writes`` says yes to, and not the first ``after`` of them."""
+        self._scripted.extend([_Scripted(fault, path, writing, self.writing_calls + after if writing else 0)] * times)
 
     def most_in(self, seconds: float) -> int:
         """The most calls in any stretch of so many seconds."""
@@ -196,6 +248,7 @@ class ErpSimulator(ABC):
             self.calls[f"{request.method} {request.path}"] += 1
             over = self._over(moment)
             fault = self._choose(request)
+            self.writing_calls += self.writes(request)
             if fault is not None:
                 self.injected[fault] += 1
         try:
@@ -243,11 +296,14 @@ class ErpSimulator(ABC):
         return recent > self.limit_per_min
 
     def _choose(self, request: Request) -> Fault | None:
-        for position, (kind, wanted) in enumerate(self._scripted):
-            if wanted in request.path:
+        writes = self.writes(request)
+        for position, scripted in enumerate(self._scripted):
+            if scripted.path in request.path and (
+                not scripted.writing or (writes and self.writing_calls >= scripted.after)
+            ):
                 del self._scripted[position]
-                return kind
-        if not (self.faults.everywhere or self.writes(request)):
+                return scripted.fault
+        if not (self.faults.everywhere or writes):
             return None
         point = self._chance.random()
         for kind, rate in self.faults.rates.items():

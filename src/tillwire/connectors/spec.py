@@ -55,12 +55,16 @@ class Spec(Struct, frozen=True, kw_only=True):
     simulator: str = ""
     """Of ERPs: where the class of its simulator is (``package.module:Class``), which is loaded only when it is run."""
 
-    def simulated(self, **given: Any) -> Any:
-        """A simulator of this ERP (``simulation.ErpSimulator``). Raises ``ConfigurationError`` if it has none."""
+    def simulator_class(self) -> Any:
+        """The class of its simulator (``simulation.ErpSimulator``). Raises ``ConfigurationError`` if it has none."""
         if not self.simulator:
             raise ConfigurationError(f"{self.name} has no simulator")
         module, _, name = self.simulator.partition(":")
-        return getattr(importlib.import_module(module), name)(**given)
+        return getattr(importlib.import_module(module), name)
+
+    def simulated(self, **given: Any) -> Any:
+        """A simulator of this ERP. Raises ``ConfigurationError`` if it has none."""
+        return self.simulator_class()(**given)
 
     def configure(self, given: Mapping[str, Any], *, of: str) -> Any:
         """The connector with these settings. Raises ``ConfigurationError`` that names ``of`` and the setting."""

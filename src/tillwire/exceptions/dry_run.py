@@ -25,7 +25,8 @@ from tillwire.intake.door import Refusal, read_event
 from tillwire.intake.item import Item
 from tillwire.intake.worker import Worker
 from tillwire.model.ledger import JournalLine
-from tillwire.posting.accounts import AccountBook
+from tillwire.model.money import ZERO
+from tillwire.posting.accounts import AccountBook, Place
 
 _sql = sql.load("tillwire.exceptions", "dry_run.sql")
 
@@ -246,10 +247,18 @@ class Rehearsal:
         )
 
     def _journals(self, store: str, offsets: list[int]) -> list[JournalPart]:
-        days: dict[tuple[str, date, str], list[tuple[str, str, Decimal]]] = {}
-        for number, day, currency, component, code, amount in self._connection.execute(_sql.entries, (store, offsets)):
-            days.setdefault((number, day, currency), []).append((component, code, amount))
-        return [
-            JournalPart(*place, [posting.line for posting in self._book.lines(entries)])
-            for place, entries in days.items()
-        ]
+        days: dict[tuple[str, date, str], list[JournalLine]] = {}
+        for number, day, currency, original, kind, component, code, amount, company, region in self._connection.execute(
+            _sql.entries, (store, offsets)
+        ):
+            place = Place(company, number, region, currency)
+            mapped = self._book.resolve(place, original or day, kind, component, code)
+            line = JournalLine(
+                account=mapped.account,
+                debit=max(amount, ZERO),
+                credit=max(-amount, ZERO),
+                description=f"{component} {code}",
+                dimensions=mapped.dimensions,
+            )
+            days.setdefault((number, day, currency), []).append(line)
+        return [JournalPart(*place, lines) for place, lines in days.items()]

@@ -27,8 +27,12 @@ ORDER BY e.exception_id
 SELECT faults FROM exception WHERE group_id = %s AND ordinal = %s AND severity = 'warning'
 
 -- name: entries
-SELECT store, business_date, currency, component, code, amount FROM ledger_entry
-WHERE store = %s AND event_offset = ANY(%s) ORDER BY business_date, component, code
+SELECT e.store, e.business_date, e.currency, e.original_date, e.kind, e.component, e.qualified, e.amount,
+       coalesce(convert_from(m.body, 'UTF8')::jsonb ->> 'company', ''),
+       coalesce(convert_from(m.body, 'UTF8')::jsonb ->> 'region', '')
+FROM ledger_entry e
+LEFT JOIN master_record m ON m.type = 'tillwire.master.store.v1' AND m.id = e.store
+WHERE e.store = %s AND e.event_offset = ANY(%s) ORDER BY e.business_date, e.component, e.qualified
 
 -- name: movements
 SELECT store, sku, reason, quantity FROM stock_movement WHERE store = %s AND event_offset = ANY(%s) ORDER BY event_offset, line

@@ -14,7 +14,7 @@ import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
 from tillwire.exceptions.fixes import FixRefused, NoSuchException
-from tillwire.http import connections, documentation, exceptions, health, masterdata, proof
+from tillwire.http import connections, documentation, exceptions, health, ledger, masterdata, proof
 from tillwire.http.authentication import require_key
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
@@ -44,6 +44,7 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
             proof.reconciliation,
             proof.trace_key,
             *exceptions.ROUTES,
+            *ledger.ROUTES,
             connections.connections,
             masterdata.prices,
             masterdata.rates,

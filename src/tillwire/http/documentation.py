@@ -22,6 +22,9 @@ from tillwire.masterdata.listing import Page
 from tillwire.masterdata.lookup import PricesInForce, RateInForce
 from tillwire.model.event import MESSAGES
 from tillwire.model.schema import decimal_schema, envelope_schema, message_schema
+from tillwire.posting.drilldown import JournalWithLines, Part
+from tillwire.posting.suspense import InSuspense
+from tillwire.posting.trial_balance import Balance
 from tillwire.reconciliation.days import Report
 from tillwire.reconciliation.trace import Trace
 
@@ -149,6 +152,10 @@ def _describe_deliver(described: dict[str, Any]) -> None:
 _RESULTS: dict[str, Any] = {
     "/v1/connections": list[ConnectionStatus],
     "/v1/reconciliation": Report,
+    "/v1/ledger/balance": list[Balance],
+    "/v1/ledger/journal": JournalWithLines,
+    "/v1/ledger/journal/parts": list[Part],
+    "/v1/ledger/suspense": list[InSuspense],
     "/v1/trace/{key}": list[Trace],
     "/v1/exceptions": list[ExceptionRow],
     "/v1/masterdata/prices": PricesInForce,
@@ -202,7 +209,7 @@ def _hook(kind: type) -> dict[str, Any]:
     return {} if kind is msgspec.Raw else decimal_schema(kind)
 
 
-_MAY_MISS = ("/v1/masterdata/prices", "/v1/masterdata/rates")
+_MAY_MISS = ("/v1/ledger/journal", "/v1/ledger/journal/parts", "/v1/masterdata/prices", "/v1/masterdata/rates")
 """Routes that answer 404 for what a parameter names."""
 
 

@@ -6,7 +6,7 @@ Minor units per currency are those of ISO 4217 (JPY 0, KWD 3, most 2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 from functools import cache
 
 import msgspec
@@ -125,3 +125,24 @@ def allocate(amount: Decimal, weights: Sequence[Decimal], currency: str) -> list
             parts[i] += 1
     sign = -1 if amount < 0 else 1
     return [step * part * sign for part in parts]
+
+
+def special_currencies() -> dict[str, int]:
+    """Digits of the currencies that do not have two, for queries that must know them."""
+    return {code: minor_units(code) for code in sorted(_NO_MINOR_UNIT | _THREE_DECIMALS | _FOUR_DECIMALS)}
+
+
+def rounded_together(amounts: Sequence[Decimal], currency: str) -> list[Decimal]:
+    """``amounts`` in whole minor units, each off by less than one, that add up to their rounded sum.
+
+    The method is that of the largest remainder, so that what balanced before still does.
+    """
+    step = quantum(currency)
+    with localcontext() as context:
+        context.prec = 60
+        floors = [amount.quantize(step, rounding=ROUND_FLOOR) for amount in amounts]
+        missing = rounded(sum(amounts, ZERO), currency) - sum(floors, ZERO)
+        by_remainder = sorted(range(len(floors)), key=lambda i: (floors[i] - amounts[i], i))
+        for i in by_remainder[: int(missing / step)]:
+            floors[i] += step
+    return floors

@@ -119,7 +119,7 @@ def reconcile(
     return Report(ok=ok, totals={currency: dict(sums) for currency, sums in totals.items()}, days=days, late=late)
 
 
-_NOTHING = (None, None, None, None, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, ())
+_NOTHING = (None, None, None, None, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, 0, ZERO, (), 0)
 """The figures of a day of which nothing was recorded."""
 
 
@@ -199,7 +199,7 @@ def _without(first: int, last: int, known: set[int]) -> list[str]:
 def _day(row: tuple, waiting: list[_Waiting], named: list[Difference], *, erp: bool, closed_in: str | None) -> StoreDay:
     store, day, currency, closed_n, closed, tills_n, tills, *rest = row
     recorded, journaled, posted, confirmed, adjusted = (Figure(*rest[i : i + 2]) for i in range(0, 10, 2))
-    unposted = rest[10]
+    unposted, unconfirmed = rest[10:12]
     sales = [one for one in waiting if one.kind in _SELLING and currency in (None, one.currency)]
     others = [one for one in waiting if one not in sales]
     if currency is None and sales:
@@ -230,7 +230,12 @@ def _day(row: tuple, waiting: list[_Waiting], named: list[Difference], *, erp: b
         _compare(differences, "not_in_journals", told, recorded + adjusted, journaled, "in journals")
         states = ", ".join(unposted)
         _compare(differences, "not_posted", "in journals are", journaled, posted, f"posted; others are {states}")
+        if unposted and journaled == posted:  # payments, another company's share, what came to nothing on balance
+            differences.append(Difference("not_posted", f"journals that count no transactions are {states}"))
         _compare(differences, "not_confirmed", "posted are", posted, confirmed, "confirmed by reading the ERP back")
+        if unconfirmed and posted == confirmed:
+            text = f"{unconfirmed} posted journals that count no transactions are not read back"
+            differences.append(Difference("not_confirmed", text, unconfirmed))
     differences += named
     return StoreDay(
         store=store,

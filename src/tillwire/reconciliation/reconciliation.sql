@@ -33,9 +33,10 @@ WITH recorded AS (
            coalesce(sum(amount) FILTER (WHERE state = 'posted'), 0) AS posted_amount,
            coalesce(sum(transactions) FILTER (WHERE state = 'posted' AND confirmed_at IS NOT NULL), 0)::int8 AS confirmed_count,
            coalesce(sum(amount) FILTER (WHERE state = 'posted' AND confirmed_at IS NOT NULL), 0) AS confirmed_amount,
-           array_agg(DISTINCT state) FILTER (WHERE state <> 'posted') AS unposted
+           array_agg(DISTINCT state) FILTER (WHERE state <> 'posted') AS unposted,
+           count(*) FILTER (WHERE state = 'posted' AND confirmed_at IS NULL) AS unconfirmed
     FROM journal
-    WHERE (%(store)s::text IS NULL OR store = %(store)s)
+    WHERE kind NOT IN ('stock', 'reclassification') AND (%(store)s::text IS NULL OR store = %(store)s)
       AND business_date >= %(first)s AND business_date <= %(last)s
     GROUP BY store, business_date, currency
 )
@@ -45,7 +46,7 @@ SELECT store, business_date, currency, closed.count, closed.amount, tills.count,
        coalesce(journals.posted_count, 0), coalesce(journals.posted_amount, 0),
        coalesce(journals.confirmed_count, 0), coalesce(journals.confirmed_amount, 0),
        coalesce(adjusted.count, 0), coalesce(adjusted.amount, 0),
-       coalesce(journals.unposted, '{}')
+       coalesce(journals.unposted, '{}'), coalesce(journals.unconfirmed, 0)
 FROM recorded
 FULL JOIN closed USING (store, business_date, currency)
 FULL JOIN tills USING (store, business_date, currency)
@@ -170,11 +171,13 @@ WHERE store = %s AND business_date = %s AND event_offset = %s ORDER BY component
 SELECT line, sku, reason, quantity, bucket FROM stock_movement
 WHERE store = %s AND business_date = %s AND event_offset = %s ORDER BY line
 
--- name: journal
+-- name: journals
+-- The one that counts the transaction first, then those beside it (payments, stock, another company's).
 SELECT reference, state, document_id, document_number, transactions, amount, currency, built_at, sent_at, posted_at,
-       confirmed_at, last_error
+       confirmed_at, last_error, kind, erp, posting_date
 FROM journal
 WHERE store = %s AND business_date = %s AND from_offset <= %s AND to_offset > %s
+ORDER BY CASE kind WHEN 'sales' THEN 1 WHEN 'invoice' THEN 1 WHEN 'reversal' THEN 2 ELSE 3 END, journal_id
 
 -- name: exceptions_of
 SELECT exception_id, code, state, message, pointer, owner, raised_at FROM exception

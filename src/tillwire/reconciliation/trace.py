@@ -32,6 +32,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     recorded: dict[str, Any] | None
     entries: list[dict[str, Any]]
     movements: list[dict[str, Any]]
+    beside: list[dict[str, Any]]
+    """Further journals and documents of it: payments, stock, another company's share."""
     published: bool
     journal: dict[str, Any] | None
     exceptions: list[dict[str, Any]]
@@ -69,7 +71,7 @@ def _trace(
 ) -> Trace:
     raw = frames.unpack(body)[ordinal]
     recorded = next(iter(_rows(connection, _sql.recorded, (group_id, ordinal))), None)
-    effects: dict[str, Any] = {"entries": [], "movements": [], "journal": None, "published": False}
+    effects: dict[str, Any] = {"entries": [], "movements": [], "journal": None, "beside": [], "published": False}
     past: dict[str, Any] = {}
     translated = None
     if recorded is not None:
@@ -107,10 +109,12 @@ def _effects(connection: psycopg.Connection, message: Any, partition: int, offse
     late = connection.execute(_sql.posted_date, (store, day, offset)).fetchone()
     posted = late[0] if late else day
     row = connection.execute(_sql.published, (offset, partition)).fetchone()
+    journals = _rows(connection, _sql.journals, (store, posted, offset, offset))
     return {
         "entries": _rows(connection, _sql.entries, (store, posted, offset)),
         "movements": _rows(connection, _sql.movements, (store, day, offset)),
-        "journal": next(iter(_rows(connection, _sql.journal, (store, posted, offset, offset))), None),
+        "journal": next(iter(journals), None),
+        "beside": journals[1:],
         "published": bool(row and row[0]),
         "posted_date": late[0] if late else None,
     }

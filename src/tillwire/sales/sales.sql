@@ -4,7 +4,7 @@ COPY sale (store, business_date, event_offset, register, sequence, kind, currenc
 FROM STDIN
 
 -- name: copy_other_sales
-COPY sale (store, business_date, event_offset, effect, original_date, register, sequence, kind, currency, total, tax,
+COPY sale (store, business_date, event_offset, effect, original_date, foreign_amounts, register, sequence, kind, currency, total, tax,
            discount, components, codes, amounts)
 FROM STDIN
 
@@ -44,11 +44,6 @@ INSERT INTO rule_note (store, business_date, rule, lines)
 SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(rules)b::text[], %(lines)b::int8[])
 ON CONFLICT (store, business_date, rule) DO UPDATE SET lines = rule_note.lines + excluded.lines
 
--- name: mark_due
-INSERT INTO posting_due (store, business_date, last_offset)
-SELECT * FROM unnest(%(stores)s::text[], %(dates)s::date[], %(offsets)s::int8[])
-ON CONFLICT (store, business_date) DO UPDATE SET last_offset = greatest(posting_due.last_offset, excluded.last_offset)
-
 -- name: add_hours
 INSERT INTO hourly_sales (store, business_date, hour, currency, transactions, amount)
 SELECT * FROM unnest(%(stores)b::text[], %(dates)b::date[], %(hours)b::int2[], %(currencies)b::text[],
@@ -70,3 +65,6 @@ INSERT INTO version (partition, event_offset, key, source, version, outcome, by_
 -- name: add_order_sales
 INSERT INTO order_sale (partition, event_offset, company, order_number, source, channel, key, store, business_date, effect)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+
+-- name: copy_gift_cards
+COPY gift_card (partition, event_offset, number, store, business_date, company, currency, sold, redeemed) FROM STDIN

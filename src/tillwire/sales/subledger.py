@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from decimal import Decimal
 
 import psycopg
@@ -16,7 +15,7 @@ from tillwire.model.money import ZERO
 from tillwire.model.reversal import TransactionReversed
 from tillwire.model.till import TillClosed
 from tillwire.model.transaction import Transaction
-from tillwire.sales.entries import DISCOUNT, TAX, Entries, entries_of, till_entries
+from tillwire.sales.entries import DISCOUNT, TAX, Entries, entries_of, foreign_amounts, has_foreign, till_entries
 
 _sql = sql.load("tillwire.sales", "sales.sql")
 
@@ -27,37 +26,27 @@ class Subledger(InlineProjection):
     tables: Sequence[str] = ("sale",)
     copied: Sequence[str] = ("sale",)
 
-    def __init__(self, *, mark_due: bool = True) -> None:
-        """``mark_due`` is off in a replay: posting is a state, and a replay posts nothing."""
-        self._mark_due = mark_due
+    def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
         """Forget what was gathered."""
         self._sales: list[str] = []
         self._others: list[str] = []
-        self._due: dict[tuple[str, date], int] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Gather a transaction, its reversal, or a till close with its over and short."""
         message = recorded.message
         if isinstance(message, Transaction):
-            if recorded.enrichment.past is None:
+            if recorded.enrichment.past is None and not has_foreign(message):
                 self._transaction(recorded, message)
-                self._due[(message.store, message.business_date)] = recorded.offset
-                return
-            if recorded.superseded():
-                return
-            self._with_past(recorded, message, 1)
+            elif not recorded.superseded():
+                self._with_past(recorded, message, 1)
         elif isinstance(message, TillClosed):
-            if recorded.superseded():
-                return
-            self._till(recorded, message)
+            if not recorded.superseded():
+                self._till(recorded, message)
         elif isinstance(message, TransactionReversed):
             self._with_past(recorded, message.transaction, -1)
-        else:
-            return
-        self._due[(message.store, recorded.posted_date())] = recorded.offset
 
     def _transaction(self, recorded: Recorded, tx: Transaction) -> None:
         entries = entries_of(tx, recorded.enrichment.classes)
@@ -83,7 +72,10 @@ class Subledger(InlineProjection):
         tax = -sum([amount for component, _, amount in entries if component is TAX], ZERO)
         discount = sum([amount for component, _, amount in entries if component is DISCOUNT], ZERO)
         head = f"{tx.sequence}\t{tx.kind!s}\t{tx.currency}\t{effect * tx.total!s}\t{tax!s}\t{discount!s}"
-        self._other(recorded, tx.register, head, effect, entries)
+        foreign = "\\N"
+        if has_foreign(tx):
+            foreign = number_array([effect * amount for amount in foreign_amounts(tx, entries)])
+        self._other(recorded, tx.register, head, effect, entries, foreign)
 
     def _till(self, recorded: Recorded, till: TillClosed) -> None:
         entries = till_entries(till)
@@ -92,27 +84,21 @@ class Subledger(InlineProjection):
             entries = _less(entries, past.before)
         self._other(recorded, till.register, f"\\N\t\\N\t{till.currency}\t0\t0\t0", 1, entries)
 
-    def _other(self, recorded: Recorded, register: str, head: str, effect: int, entries: Entries) -> None:
+    def _other(
+        self, recorded: Recorded, register: str, head: str, effect: int, entries: Entries, foreign: str = "\\N"
+    ) -> None:
         posted = recorded.posted_date()
         own = recorded.day
         original = own if own != posted.isoformat() else "\\N"
         self._others.append(
-            f"{escaped(recorded.store)}\t{posted}\t{recorded.offset}\t{effect}\t{original}\t{escaped(register)}\t{head}\t"
-            f"{_columns(entries, plain=False)}"
+            f"{escaped(recorded.store)}\t{posted}\t{recorded.offset}\t{effect}\t{original}\t{foreign}\t"
+            f"{escaped(register)}\t{head}\t{_columns(entries, plain=False)}"
         )
 
     def write(self, connection: psycopg.Connection) -> None:
-        """Copy the rows, and note the store days that have something to post."""
+        """Copy the rows."""
         copy_rows(connection, _sql.copy_sales, self._sales)
         copy_rows(connection, _sql.copy_other_sales, self._others)
-        if self._due and self._mark_due:
-            places = sorted(self._due)
-            parameters = {
-                "stores": text_array([store for store, _ in places]),
-                "dates": number_array([day for _, day in places]),
-                "offsets": number_array([self._due[place] for place in places]),
-            }
-            connection.execute(_sql.mark_due, parameters)
         self.begin()
 
 

@@ -61,10 +61,25 @@ ALTER TABLE journal_line
     ADD COLUMN foreign_amount numeric,
     ADD COLUMN foreign_currency text;
 
+CREATE INDEX journal_line_suspense ON journal_line (journal_id) WHERE rule = 'suspense';
+
 -- The content of documents that are no journals: lines of goods, of invoices, of their taxes.
 CREATE TABLE document_body (
     journal_id bigint PRIMARY KEY REFERENCES journal,
     body       jsonb NOT NULL
+);
+
+-- Gift cards that one company's store took and another owes on, with both companies' journals.
+CREATE TABLE intercompany_claim (
+    journal_id    bigint NOT NULL REFERENCES journal,
+    event_offset  bigint NOT NULL,
+    number        text NOT NULL,
+    issuer        text NOT NULL,
+    kind          text NOT NULL,
+    code          text NOT NULL,         -- of the tender's entry
+    original_date date,
+    amount        numeric NOT NULL,
+    PRIMARY KEY (journal_id, event_offset, number)
 );
 
 -- Since when something waits for a day, and how much: for days that are posted while they are open.
