@@ -94,6 +94,11 @@ class FaultProxy:
         self._listening = threading.Event()
         self._ended: asyncio.Event | None = None
 
+    @property
+    def under_way(self) -> int:
+        """Requests that are being dealt with at present, those whose sender has given up included."""
+        return self._under_way
+
     def inject_next(self, kind: FaultKind, method: str = "", times: int = 1) -> None:
         """Give the next ``times`` calls whose method ends with ``method`` this fault, whatever the plan says."""
         self._scripted.extend([(kind, method)] * times)
