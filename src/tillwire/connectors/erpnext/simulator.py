@@ -51,7 +51,7 @@ class ErpNextSimulator(ErpSimulator):
         """Journal entries by name, drafts among them."""
         self.account_currencies: dict[str, str] = {}
         """Of accounts, by number, that are not kept in the company's currency."""
-        self.rates = {"EUR": Decimal("1.25")}
+        self.rates = {"EUR": Decimal("1.25"), "JPY": Decimal("0.0067")}
         self.frozen_until: date | None = None
         self.secret = "5f1a7c9e0b3d2468"
         self._numbers = count(1)

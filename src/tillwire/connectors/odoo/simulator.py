@@ -52,7 +52,10 @@ class OdooSimulator(ErpSimulator):
         self.external_ids: dict[str, int] = {}
         self.analytic = {"101": 31, "102": 32}
         """Analytic accounts by code."""
-        self.rates: list[Record] = [self._rate(1, 4, "EUR", "2020-01-01", "0.8")]
+        self.rates: list[Record] = [
+            self._rate(1, 4, "EUR", "2020-01-01", "0.8"),
+            self._rate(2, 5, "JPY", "2020-01-01", "149.3"),
+        ]
         self.key = _KEY
         self._numbers = count(1000)
         self._by_ref: dict[str, list[int]] = {}
@@ -214,7 +217,9 @@ class OdooSimulator(ErpSimulator):
                     {"id": number, "name": f"Store {code}", "code": code} for code, number in self.analytic.items()
                 )
             case "res.currency":
-                yield from ({"id": number, "name": name} for number, name in ((2, self.currency), (4, "EUR")))
+                yield from (
+                    {"id": number, "name": name} for number, name in ((2, self.currency), (4, "EUR"), (5, "JPY"))
+                )
             case "res.currency.rate":
                 yield from self.rates
             case "account.tax":
