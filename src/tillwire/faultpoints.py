@@ -34,7 +34,7 @@ FAULT_POINTS = frozenset(
         "posting.after_send",
         "posting.before_record",
         "posting.after_callback",
-        "posting.before_pull",
+        "posting.after_pull",
     }
 )
 """Every point there is; a test holds that each is passed by in the code and shown to be survived."""

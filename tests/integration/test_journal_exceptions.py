@@ -189,7 +189,7 @@ def test_a_master_record_that_comes_sends_what_it_mends(
     lane.work()
     assert only(connection).cause == "unknown_account:4000"
     erp.refused.clear()
-    data = {"company": "ACME", "account": "4000", "name": "Sales", "type": "revenue", "revision": 1}
+    data = {"company": "ACME", "account": "4000", "name": "Sales", "kind": "revenue", "revision": 1}
     load(database_url, event("master.account", data))
     lane.work()
     assert states(connection) == all_are("posted", built)

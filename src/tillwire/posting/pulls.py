@@ -49,8 +49,7 @@ class Pulls:
         if not self._minutes or connection.execute(_sql.due, parameters).fetchone() is None or not gate.admit():
             return False
         connector = self._make_connector(lane.policy)
-        connection.execute(_sql.pulled, {"erp": erp, "minutes_ago": 0})
-        passing("posting.before_pull")
+        ago = 0
         try:
             if hasattr(connector, "pull"):
                 connector.watched_by(gate)
@@ -58,13 +57,14 @@ class Pulls:
                 for kind in source.kinds:
                     outcome = self._take_in(lane.policy, kind, _between(source.pull(kind), lane))
                     _log.info("master_data_pulled", erp=erp, kind=kind, accepted=outcome.accepted)
+                    passing("posting.after_pull")
         except TillwireError as error:
             _log.warning("pull_failed", erp=erp, error=str(error))
             ago = max(0, self._minutes - AGAIN_MINUTES)
-            connection.execute(_sql.pulled, {"erp": erp, "minutes_ago": ago})
         finally:
-            gate.finished()
             connector.close()
+        gate.finished()
+        connection.execute(_sql.pulled, {"erp": erp, "minutes_ago": ago})
         return True
 
 
