@@ -99,7 +99,8 @@ class OdooSimulator(ErpSimulator):
             return Answer(400, b"Invalid JSON-RPC data")
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body.get("id")}
         try:
-            answer["result"] = self._serve(body)
+            result = self._serve(body)
+            answer |= {} if result is None else {"result": result}
         except OdooFault as fault:
             data = {"name": fault.name, "debug": "Traceback …", "message": fault.words, "arguments": [fault.words]}
             answer["error"] = {"code": 200, "message": "Odoo Server Error", "data": {**data, "context": {}}}
@@ -286,8 +287,8 @@ class OdooSimulator(ErpSimulator):
         loading.check_balanced(merged)
         return merged
 
-    def _action_post(self, model: str, ids: Any) -> bool:
-        """All or none."""
+    def _action_post(self, model: str, ids: Any) -> None:
+        """All or none. Odoo's own returns False, its overriders often nothing at all."""
         moves = self._each(model, ids)
         for move in moves:
             if move["state"] != "draft":
@@ -298,7 +299,6 @@ class OdooSimulator(ErpSimulator):
                 raise user_error(str(refusal)) from refusal
         for move in moves:
             self._post(move)
-        return False
 
     def _post(self, move: Record) -> None:
         on = self._unlocked(move)
