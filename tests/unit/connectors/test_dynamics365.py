@@ -289,12 +289,24 @@ def test_a_header_whose_lines_were_never_sent_is_taken_away_and_sent_anew(erp: D
     (outcome,) = first.post([journal()])
     assert isinstance(outcome, Unknown)
     drafts = list(first.find(["SIM/101/7"]).values())
-    assert [type(one) for one in first.finish(drafts)] == [Accepted], "it may still be on its way"
+    waiting = first.finish(drafts)
+    assert [type(one) for one in waiting] == [Accepted], "it may still be on its way"
+    assert first.poll(pending(waiting)) == waiting
     second = connect(erp, import_patience_s=0)
     assert [type(one) for one in second.finish(drafts)] == [NotSent]
     assert second.find(["SIM/101/7"]) == {}
     assert isinstance(polled(second, second.post([journal()]))[0], Posted)
     assert len(erp.books.documents) == 1
+
+
+def test_what_is_polled_and_has_never_arrived_is_to_be_looked_up(erp: Dynamics365Simulator) -> None:
+    erp.fail_next("lost_request", "ImportFromPackage")
+    patient, hasty = connect(erp, import_patience_s=600), connect(erp, import_patience_s=0)
+    patient.post([journal()])
+    waiting = patient.finish(list(patient.find(["SIM/101/7"]).values()))
+    (outcome,) = hasty.poll(pending(waiting))
+    assert isinstance(outcome, Unknown)
+    assert hasty.find(["SIM/101/7"]) == {}
 
 
 def test_an_import_that_was_refused_for_now_is_sent_anew_at_once(erp: Dynamics365Simulator) -> None:

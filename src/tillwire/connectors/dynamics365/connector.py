@@ -212,8 +212,13 @@ class Dynamics365Connector:
         return self._ask([document.reference for document in documents], {})
 
     def poll(self, pending: Sequence[Pending]) -> list[PostingOutcome]:
-        """Whether the lines are there, and whether Finance has posted them."""
-        return self._ask([one.reference for one in pending], {one.reference: one.handle for one in pending})
+        """Whether the lines are there, and whether Finance has posted them. What was taken for accepted and has never
+        arrived is unknown again: a look-up shows that it is not there, and it is sent anew."""
+        outcomes = self._ask([one.reference for one in pending], {one.reference: one.handle for one in pending})
+        return [
+            Unknown(outcome.reference, outcome.reason) if isinstance(outcome, NotSent) else outcome
+            for outcome in outcomes
+        ]
 
     def _ask(self, references: Sequence[str], handles: dict[str, str]) -> list[PostingOutcome]:
         if not references:

@@ -67,6 +67,7 @@ class Settling:
             posted = [header for header in headers if header.posted]
             if posted:
                 told[reference] = Posted(reference, posted[0].document_id, posted[0].number)
+                self._withdraw_twins([header for header in headers if not header.posted])
             else:
                 unposted[reference] = headers
         incomplete = self._note_whole(told, unposted)
