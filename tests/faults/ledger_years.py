@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 
+import msgspec
 import psycopg
 from builders import Event, day_close, line, masters, returned, sale, store, tender
 from driving import accept, record, rows
 
-from tillwire.config import Rules
+from tillwire.config import DEFAULT_ACCOUNTS, Posting, Rules
 from tillwire.intake.rules import Policy
+from tillwire.posting.accounts import AccountBook
 
 FIRST_DAY = date(2024, 1, 1)
 DAYS = 731
@@ -91,7 +93,22 @@ def _money(units: int, whole: bool) -> str:
     return f"{sign}{abs(units) // 100}.{abs(units) % 100:02}"
 
 
-_ACCOUNTS = {
+_PREFIXES = {"USD": "", "EUR": "1", "JPY": "2"}
+"""Accounts of other currencies are others: some ERPs keep each account in one currency."""
+
+BOOK = AccountBook(
+    Posting(
+        accounts=tuple(
+            msgspec.structs.replace(rule, currency=currency, account=prefix + rule.account)
+            for currency, prefix in _PREFIXES.items()
+            for rule in DEFAULT_ACCOUNTS
+        )
+    )
+)
+ACCOUNTS = {prefix + rule.account: currency for currency, prefix in _PREFIXES.items() for rule in DEFAULT_ACCOUNTS}
+"""Every account, with its currency."""
+
+_USUAL = {
     ("revenue", ""): "4000", ("discount", ""): "4900", ("tax", ""): "2200", ("tender", "cash"): "1010",
     ("tender", "gift_card"): "2300", ("tender", ""): "1020", ("change", "cash"): "1010",
 }  # fmt: skip
@@ -103,6 +120,6 @@ def subledger(connection: psycopg.Connection) -> dict[tuple[str, str], Decimal]:
     for currency, component, code, amount in rows(
         connection, "SELECT currency, component, code, sum(amount) FROM ledger_entry GROUP BY 1, 2, 3"
     ):
-        account = _ACCOUNTS.get((component, code)) or _ACCOUNTS[(component, "")]
-        found[(currency, account)] += amount
+        account = _USUAL.get((component, code)) or _USUAL[(component, "")]
+        found[(currency, _PREFIXES[currency] + account)] += amount
     return {place: amount for place, amount in found.items() if amount}

@@ -25,17 +25,17 @@ import psycopg
 import pytest
 from driving import rows, scalar
 from erp_driving import SIMULATED, Case
-from erp_ledger import SETUP
-from ledger_years import COMPANY, Years, subledger
-from posting_kit import BOOK, BY_TRANSACTION, SUMMARY, policy_of
+from ledger_years import ACCOUNTS, BOOK, COMPANY, Years, subledger
+from posting_kit import BY_TRANSACTION, SUMMARY, policy_of
 
 from tillwire import bootstrap
-from tillwire.config import DEFAULT_ACCOUNTS, ErpInstance, Posting, Settings
+from tillwire.config import ErpInstance, Posting, Settings
+from tillwire.connectors.erpnext.simulator import ErpNextSimulator
 from tillwire.connectors.simulation import ErpSimulator, Faults
 from tillwire.connectors.tryton.client import TrytonClient
 from tillwire.connectors.tryton.faults import FaultPlan, FaultProxy
 from tillwire.connectors.tryton.server import TrytonServer
-from tillwire.connectors.tryton.setup import ErpSetup, ExchangeRate
+from tillwire.connectors.tryton.setup import AccountKind, ChartAccount, ErpSetup, ExchangeRate
 from tillwire.engines.postgres import EmbeddedPostgres
 from tillwire.posting.build import build_journals
 from tillwire.posting.read_back import confirm
@@ -195,7 +195,9 @@ def check(connection: psycopg.Connection, settings: Settings) -> int:
 def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, tmp_path: Path, tell: Tell) -> None:
     chance = random.Random(f"{case}/{mode}")
     simulator: ErpSimulator = case.simulated(faults=Faults(rates=FAULTS, seed=7, retry_after_s=1))
-    simulator.open_accounts({rule.account for rule in DEFAULT_ACCOUNTS})
+    simulator.open_accounts(ACCOUNTS)
+    if isinstance(simulator, ErpNextSimulator):
+        simulator.account_currencies = ACCOUNTS
     restarts = 0
     with simulator, psycopg.connect(copied, autocommit=True) as connection:
         erp = ErpInstance(name="sim", kind=case.spec.name, settings=simulator.settings())
@@ -237,6 +239,10 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
     )  # fmt: skip
 
 
+_KINDS: dict[str, AccountKind] = {"1": "asset", "2": "liability", "4": "revenue", "6": "expense"}
+CHART = tuple(ChartAccount(code, f"Account {code}", _KINDS[code[-4]]) for code in sorted({*ACCOUNTS, "1999"}))
+
+
 @pytest.fixture(scope="module")
 def tryton(postgres: EmbeddedPostgres, engines_folder: Path) -> Iterator[TrytonServer]:
     """A real Tryton: one company in USD, with the ERP's own rates for the other currencies."""
@@ -244,7 +250,7 @@ def tryton(postgres: EmbeddedPostgres, engines_folder: Path) -> Iterator[TrytonS
         ExchangeRate("EUR", date(2024, 1, 1), Decimal("0.92")),
         ExchangeRate("JPY", date(2024, 1, 1), Decimal("149.3"), 0),
     )
-    setup = ErpSetup(company=COMPANY, years=(2024, 2025), rates=rates, accounts=SETUP.accounts)
+    setup = ErpSetup(company=COMPANY, years=(2024, 2025), rates=rates, accounts=CHART)
     server = TrytonServer(
         postgres.url("postgres"), setup=setup, work_dir=engines_folder / "years-erp", cache_dir=CACHE, database="years_erp"
     )  # fmt: skip
