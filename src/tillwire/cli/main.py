@@ -18,7 +18,7 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
-from tillwire.cli import clients, connections, exceptions, inbox, journals, ledger, masterdata, simulate
+from tillwire.cli import clients, connections, exceptions, inbox, journals, ledger, masterdata, rule_commands, simulate
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_error, print_json, settings_of, styled
 from tillwire.errors import ConfigurationError, TillwireError
 
@@ -36,6 +36,7 @@ app.command(exceptions.app)
 app.command(journals.app)
 app.command(ledger.app)
 app.command(masterdata.app)
+app.command(rule_commands.app)
 
 
 @app.command
@@ -156,10 +157,13 @@ def migrate(*, data: DataFolder = DATA) -> None:
 
 
 @app.command
-def check() -> None:
-    """Lint the configuration: file, environment, mapping of accounts."""
+def check(*, data: DataFolder = DATA) -> int:
+    """Lint the configuration; where a hub runs, prove that all its master data and sales have an account.
+
+    Exit code 1 if something would go to suspense, or to an account that its company does not have.
+    """
     from tillwire import bootstrap
-    from tillwire.posting.accounts import unmapped
+    from tillwire.cli import checking
 
     settings = config.load()
     config.check(settings)
@@ -170,17 +174,12 @@ def check() -> None:
     bootstrap.check_inboxes(settings)
     path, content = config.written(None, os.environ)
     for place in bootstrap.secrets_written(content, settings):
-        _warn(f"{path}: {place} is a secret: it belongs into the environment")
+        checking.warn(f"{path}: {place} is a secret: it belongs into the environment")
     for contradiction in bootstrap.contradictions(settings):
-        _warn(contradiction)
-    open_components = unmapped(settings.posting.accounts)
-    for component in open_components:
-        _warn(f"posting.accounts: component {component!r} has no rule for every code")
-    console.print("configuration is sound" if not open_components else "what has no rule goes to suspense")
-
-
-def _warn(message: str) -> None:
-    console.print(styled(("warning", "yellow"), f" {message}"), soft_wrap=True)
+        checking.warn(contradiction)
+    book = bootstrap.account_book(settings)
+    checking.warn_of_rules(book)
+    return checking.prove(book, settings, data)
 
 
 @app.command
@@ -259,20 +258,6 @@ def trace(key: str, *, data: DataFolder = DATA) -> int:
         return 1
     print_json(found)
     return 0
-
-
-@app.command
-def rules(
-    *,
-    source: Annotated[str, Parameter(help="As they weigh for events of this source, such as urn:pos:store-7.")] = "",
-    code: Annotated[str | None, Parameter(help="Only this code.")] = None,
-    json: Annotated[bool, Parameter(help="Print JSON.")] = False,
-) -> int:
-    """List the validation rules as they are in force: severity, owner, tolerance, meaning and reason."""
-    from tillwire import bootstrap
-    from tillwire.cli import rules as listing
-
-    return listing.show(bootstrap.policy(config.load().rules), source=source, code=code, json=json)
 
 
 @app.command

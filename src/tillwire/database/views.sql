@@ -6,9 +6,9 @@ SELECT s.store, s.business_date, s.event_offset, e.component,
        CASE WHEN e.component IN ('tax', 'tender', 'change') THEN split_part(e.code, ';', 1) ELSE e.code END AS code,
        s.currency, e.amount, s.original_date, e.code AS qualified, coalesce(s.kind, 'till') AS kind,
        CASE WHEN e.component = 'tax' THEN nullif(split_part(e.code, ';', 2), '')::numeric END AS rate,
-       CASE WHEN e.component = 'tax' THEN nullif(split_part(e.code, ';', 3), '') END AS jurisdiction,
+       CASE WHEN e.component = 'tax' THEN substring(e.code FROM '^[^;]*;[^;]*;(.+)$') END AS jurisdiction,
        CASE WHEN e.component IN ('tender', 'change') THEN nullif(split_part(e.code, ';', 2), '') END AS tender_currency,
-       CASE WHEN e.component IN ('tender', 'change') THEN nullif(split_part(e.code, ';', 3), '') END AS acquirer,
+       CASE WHEN e.component IN ('tender', 'change') THEN substring(e.code FROM '^[^;]*;[^;]*;(.+)$') END AS acquirer,
        e.foreign_amount
 FROM sale s, unnest(s.components, s.codes, s.amounts, s.foreign_amounts) AS e (component, code, amount, foreign_amount);
 

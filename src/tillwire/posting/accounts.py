@@ -5,6 +5,7 @@ The first rule that matches counts; what none maps goes to suspense.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -23,6 +24,9 @@ PLACEHOLDERS = (
     "store", "code", "kind", "rate", "jurisdiction", "acquirer", "tender_currency", "region", "company", "currency",
 )  # fmt: skip
 """What the text of a dimension may have in braces."""
+
+
+_MOST_FOUND = 200_000
 
 
 class Place(NamedTuple):
@@ -59,14 +63,17 @@ class AccountBook:
                 raise ConfigurationError(
                     f"posting.accounts[{number}].component: there is no {rule.component!r}; there are {known}"
                 )
-        self._dated = any(rule.effective_from or rule.effective_to for rule in posting.accounts)
+        self.turns = sorted({day for rule in posting.accounts for day in _ends(rule)})
+        """The days from which on other rules may count than on the day before."""
         self._found: dict[tuple[object, ...], Mapped] = {}
 
     def resolve(self, place: Place, day: date, kind: str, component: str, code: str) -> Mapped:
         """Account and dimensions of an entry: ``day`` is the business date it is of, ``code`` as the entry has it."""
-        key = (place, day if self._dated else None, kind, component, code)
+        key = (place, bisect_right(self.turns, day) if self.turns else 0, kind, component, code)
         found = self._found.get(key)
         if found is None:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
             found = self._found[key] = self._look_up(place, day, kind, component, code)
         return found
 
@@ -80,6 +87,10 @@ class AccountBook:
     def _rendered(self, own: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, str]:
         texts = {name: text.format(**facts) for name, text in {**self.dimensions, **own}.items()}
         return {name: text for name, text in texts.items() if text}
+
+
+def _ends(rule: AccountRule) -> list[date]:
+    return [day for day in (rule.effective_from, rule.effective_to) if day is not None]
 
 
 def facts_of(place: Place, kind: str, component: str, code: str) -> dict[str, str]:
@@ -100,7 +111,8 @@ def facts_of(place: Place, kind: str, component: str, code: str) -> dict[str, st
     }
 
 
-_PATTERNS = ("code", "kind", "jurisdiction", "acquirer", "tender_currency", "currency", "company", "store", "region")
+PATTERNS = ("code", "kind", "jurisdiction", "acquirer", "tender_currency", "currency", "company", "store", "region")
+"""The conditions of a rule that are patterns."""
 
 
 def matches(rule: AccountRule, facts: Mapping[str, str], component: str, day: date) -> bool:
@@ -115,7 +127,7 @@ def matches(rule: AccountRule, facts: Mapping[str, str], component: str, day: da
         return False
     return all(
         pattern == "*" or fnmatchcase(facts[name], pattern)
-        for name, pattern in ((name, getattr(rule, name)) for name in _PATTERNS)
+        for name, pattern in ((name, getattr(rule, name)) for name in PATTERNS)
     )
 
 
@@ -139,7 +151,7 @@ def unmapped(rules: Sequence[AccountRule]) -> list[str]:
         for rule in rules
         if all(
             getattr(rule, name) == getattr(plain, name)
-            for name in ("rate", "effective_from", "effective_to", *_PATTERNS)
+            for name in ("rate", "effective_from", "effective_to", *PATTERNS)
         )
     }
     if TENDER in covered:

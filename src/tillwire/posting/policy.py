@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -44,7 +45,7 @@ class PostingPolicy:
         return self._posting.closed_period
 
     @property
-    def rounding_most_units(self) -> object:
+    def rounding_most_units(self) -> Decimal:
         """The most that one transaction may post as a rounding difference, in minor units."""
         return self._posting.rounding_most_units
 

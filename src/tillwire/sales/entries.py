@@ -10,7 +10,6 @@ The code of a tax or a tender carries what accounting rules also look at, behind
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
 
 from tillwire.model.money import ZERO
 from tillwire.model.till import TillClosed
@@ -55,18 +54,27 @@ QUALIFIED = frozenset({TAX, TENDER, CHANGE})
 NO_REASON = "other"
 
 
+_TaxSeen = tuple[Decimal | None, str | None, str]
+_taxes_seen: dict[str, _TaxSeen] = {}
+"""Of each tax code the rate and jurisdiction it came with last, and its qualified code: a code rarely comes with
+another, and comparing two decimals takes a fifth of the time that hashing one does."""
+_MOST_SEEN = 4096
+
+
 def tax_code(tax: Tax) -> str:
     """A tax's code as its entry has it: with rate and jurisdiction, where they are given."""
-    if tax.rate is None and tax.jurisdiction is None and ";" not in tax.code:
-        return tax.code
-    return _qualified_tax(tax.code, tax.rate, tax.jurisdiction)
+    seen = _taxes_seen.get(tax.code)
+    if seen is None or seen[0] != tax.rate or seen[1] != tax.jurisdiction:
+        seen = _see(tax)
+    return seen[2]
 
 
-@lru_cache(maxsize=4096)
-def _qualified_tax(code: str, rate: Decimal | None, jurisdiction: str | None) -> str:
-    # Equal rates hash alike, so that 0.06 and 0.060 are one; few are in use at a time.
-    told = "" if rate is None else f"{rate.normalize():f}"
-    return _joined(code, told, jurisdiction)
+def _see(tax: Tax) -> _TaxSeen:
+    if len(_taxes_seen) >= _MOST_SEEN:
+        _taxes_seen.clear()
+    told = "" if tax.rate is None else f"{tax.rate.normalize():f}"  # 0.06 and 0.060 are one
+    seen = _taxes_seen[tax.code] = (tax.rate, tax.jurisdiction, _joined(tax.code, told, tax.jurisdiction))
+    return seen
 
 
 def tender_code(tender: Tender) -> str:
@@ -104,7 +112,9 @@ def entries_of(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
     changed: dict[str, Decimal] = {}
     for tender in transaction.tenders:
         if not tender.voided:
-            code = tender_code(tender)
+            code = tender.type
+            if tender.acquirer is not None or tender.foreign is not None or ";" in code:
+                code = tender_code(tender)
             given = changed if tender.change else tendered
             given[code] = given[code] + tender.amount if code in given else tender.amount
     entries += [(TENDER, code, amount) for code, amount in tendered.items()]
@@ -136,7 +146,10 @@ def _lines(transaction: Transaction, classes: tuple[str, ...]) -> Entries:
             amount = tax.amount
             if included:
                 debit += amount
-            code = tax_code(tax)
+            seen = _taxes_seen.get(tax.code)  # as tax_code: a call of it would cost as much as all of this
+            if seen is None or seen[0] != tax.rate or seen[1] != tax.jurisdiction:
+                seen = _see(tax)
+            code = seen[2]
             taxes[code] = taxes[code] - amount if code in taxes else -amount
         # The class of a line that sells no item is its kind.
         credited = revenue if line.kind not in LIABILITY_KINDS else liabilities
