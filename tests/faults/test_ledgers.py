@@ -221,7 +221,7 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
             connection, "SELECT reference, last_error FROM journal WHERE state = 'rejected' LIMIT 3"
         )
         faults = simulator.injected.copy()
-        simulator.faults = Faults()
+        simulator.calm()
         journals = check(connection, settings)
         assert (
             sum(
