@@ -15,7 +15,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, poison, sales
+from benchmarks import figures, poison, posting, sales
 from benchmarks.client import BATCH
 from benchmarks.figures import Figure
 from tillwire import config
@@ -70,6 +70,8 @@ def measure(folder: Path, count: int, *, real: bool) -> list[Figure]:
             found.append(Figure("accept to visible in stock, p99 at 500 sales/s", p99, "ms", 250, at_most=True))
             figures.drain(connection)
             found += _prices(hub, connection, load)
+            console.print("posting")
+            found += posting.measure(connection, folder.with_name("posting"), settings())
     finally:
         hub.stop()
     return found
@@ -115,6 +117,20 @@ def measure_prices(folder: Path) -> list[Figure]:
         hub.stop()
 
 
+def measure_posting(folder: Path, count: int) -> list[Figure]:
+    """The figures of posting, alone."""
+    hub = Hub(folder, settings())
+    hub.start()
+    try:
+        with psycopg.connect(hub.settings.database_url, autocommit=True) as connection:
+            figures.send(hub, sales.batches(sales.master(), 500), BATCH, connections=2)
+            figures.send(hub, sales.batches(list(sales.generated(count, seed=1)), 100), BATCH, connections=4)
+            figures.drain(connection)
+            return posting.measure(connection, folder.with_name("posting"), settings())
+    finally:
+        hub.stop()
+
+
 def show(found: list[Figure]) -> None:
     """The table."""
     table = Table("figure", "value", "unit", "budget", "met")
@@ -131,6 +147,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="benchmarks")
     arguments.add_argument("--sales", type=int, default=50_000)
     arguments.add_argument("--prices", action="store_true", help="sales beside price changes, and nothing else")
+    arguments.add_argument("--posting", action="store_true", help="journals and their dispatch, and nothing else")
     arguments.add_argument("--poison", action="store_true", help="faulty events among good ones, and nothing else")
     arguments.add_argument("--no-real", action="store_true", help="leave out the real baskets")
     arguments.add_argument("--output", type=Path, default=Path(__file__).with_name("latest.json"))
@@ -138,6 +155,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
         if given.prices:
             show(measure_prices(Path(folder) / "hub"))
+            return
+        if given.posting:
+            show(measure_posting(Path(folder) / "hub", given.sales))
             return
         if given.poison:
             show(poison.measure(Path(folder) / "postgres", given.sales))

@@ -86,7 +86,7 @@ class Watch:
         """Wait for nothing."""
         self.calls += 1
 
-    def failed(self, kind: str, detail: str) -> None:
+    def failed(self, kind: str, detail: str, retry_after_s: float | None = None) -> None:
         """Note it."""
         assert detail
         self.failures.append(kind)

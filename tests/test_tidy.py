@@ -97,6 +97,20 @@ def test_connectors_do_not_know_each_other() -> None:
                 assert name == "tillwire.connectors" or name.startswith(allowed), f"{module} imports {name}"
 
 
+def test_what_is_under_another_licence_stays_apart() -> None:
+    """Tryton and the module for it are GPL-3: they are programs that are spoken to, and nothing of ours imports them."""
+    apart = ROOT / "erp-modules"
+    for file in committed():
+        if file.suffix == ".py" and not file.is_relative_to(apart):
+            foreign = {name.split(".")[0] for name in imports(file)} & {"trytond", "trytond_hub_reference", "proteus"}
+            assert not foreign, f"{file} imports {foreign}"
+    for project in apart.iterdir():
+        assert "GNU GENERAL PUBLIC LICENSE" in (project / "LICENSE").read_text("utf-8")
+        for file in project.rglob("*.py"):
+            assert "GPL-3" in file.read_text("utf-8") or "General Public" in file.read_text("utf-8")
+            assert not [name for name in imports(file) if ours(name)], f"{file} imports ours"
+
+
 def test_every_room_has_its_place() -> None:
     rooms = {room(module) for module in MODULES} - {"__init__"}
     assert rooms == ON_TOP | CAPABILITIES | BELOW

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import psycopg
+import structlog
 
 from tillwire.config import ONLY, ErpPolicy, LateArrivals, Rules, Settings, erp_policies
 from tillwire.connectors import registry
-from tillwire.connectors.erp import CallWatch, ErpConnector, MasterSource
+from tillwire.connectors.erp import CallbackConnector, CallWatch, ErpConnector, MasterSource
 from tillwire.connectors.spec import secrets_of
 from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
@@ -33,6 +34,8 @@ from tillwire.sales.gift_cards import GiftCards
 from tillwire.sales.hourly import HourlySales
 from tillwire.sales.past import PastOfEvents
 from tillwire.sales.subledger import Subledger
+
+_log = structlog.get_logger(__name__)
 
 
 def inline_projections(*, replay: bool = False, into_empty: bool = False) -> list[InlineProjection]:
@@ -136,6 +139,41 @@ def erp_connector(
     return connector
 
 
+def callback_connectors(settings: Settings) -> dict[str, CallbackConnector]:
+    """The connectors of ERPs that call back when they have posted, by the ERP's name.
+
+    One whose settings are wrong is left out, with a word in the log: no sale waits for an ERP.
+    """
+    found: dict[str, CallbackConnector] = {}
+    for policy in erps(settings):
+        try:
+            connector = erp_connector(settings, policy)
+        except ConfigurationError as error:
+            _log.error("erp_cannot_be_reached", erp=policy.name, error=str(error))
+            continue
+        if hasattr(connector, "called_back"):
+            found[policy.name] = cast(CallbackConnector, connector)
+        else:
+            connector.close()
+    return found
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """What is to be posted and cannot be: kinds of documents that an ERP does not take, in words. They would wait."""
+    posting, found = settings.posting, []
+    for policy in erps(settings):
+        connector = erp_connector(settings, policy)
+        connector.close()
+        own = policy.instance
+        modes = {own.mode if own and own.mode else posting.mode, *(one.mode for one in posting.stores if one.mode)}
+        stock = {own.stock if own and own.stock else posting.stock, *(one.stock for one in posting.stores if one.stock)}
+        if "invoice" in modes and "invoice" not in connector.takes:
+            found.append(f"ERP {policy.name} ({policy.kind}) takes no invoices: documents of mode 'invoice' would wait")
+        if stock - {"off"} and "stock" not in connector.takes:
+            found.append(f"ERP {policy.name} ({policy.kind}) takes no stock movements: stock documents would wait")
+    return found
+
+
 def inbound_connectors(settings: Settings) -> dict[str, Any]:
     """The connector of every connection that is enabled, by the connection's name.
 
@@ -188,10 +226,10 @@ def secrets_written(content: Mapping[str, Any], settings: Settings) -> list[str]
     ]
 
 
-def master_source(settings: Settings, name: str | None = None) -> MasterSource:
+def master_source(settings: Settings, name: str | None = None, *, watch: CallWatch | None = None) -> MasterSource:
     """An ERP as a source of master data. Raises ``ConfigurationError`` if none is configured or it is none."""
     policy = erp_named(settings, name)
-    connector = erp_connector(settings, policy)
+    connector = erp_connector(settings, policy, watch=watch)
     if not hasattr(connector, "pull"):
         connector.close()
         raise ConfigurationError(f"the connector {policy.kind!r} offers no master data")

@@ -29,9 +29,12 @@ FAULT_POINTS = frozenset(
         "relay.after_publish",
         "relay.after_position",
         "posting.after_build",
+        "posting.after_reserve",
         "posting.before_send",
         "posting.after_send",
         "posting.before_record",
+        "posting.after_callback",
+        "posting.after_pull",
     }
 )
 """Every point there is; a test holds that each is passed by in the code and shown to be survived."""

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ from tillwire.intake.dropfolder import DropFolder
 from tillwire.intake.normalise import Normaliser
 from tillwire.intake.worker import Worker
 from tillwire.masterdata.listing import set_at
+from tillwire.masterdata.taking import take_pulled
+from tillwire.posting.backlog import Upkeep
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher
-from tillwire.posting.watch import ErpWatch
+from tillwire.posting.pulls import Pulls
 
 _log = structlog.get_logger(__name__)
 
@@ -217,26 +220,38 @@ def _watch_for_ever(settings: Settings, stop: Stop, one: Connection, connector: 
 
 
 def dispatch(settings: Settings, stop: Stop) -> None:
-    """Build journals of closed store days and, where an ERP is configured, send them, until asked to stop."""
+    """Build journals of closed store days and send them to every ERP that is configured, until asked to stop."""
     book, policy = bootstrap.account_book(settings), bootstrap.posting_policy(settings)
-    watch = ErpWatch(settings.posting.limit_per_min)
-    connector = bootstrap.erp_connector(settings, watch=watch) if settings.erp.kind != "none" else None
+    policies = bootstrap.erps(settings)
+    make_connector = partial(bootstrap.erp_connector, settings)
+    pulls = Pulls(settings.posting.pull_minutes, make_connector, partial(take_pulled, settings.database_url))
+    dispatcher = Dispatcher(
+        policies,
+        settings.posting,
+        stop,
+        connect=partial(connect, settings),
+        make_connector=make_connector,
+        chore=pulls if settings.posting.pull_minutes else None,
+    )
 
     def make(connection: psycopg.Connection) -> Callable[[], int]:
-        watch.connection = connection
-        dispatcher = Dispatcher(connection, connector, settings.posting) if connector else None
+        if not begun:
+            begun.append(True)
+            dispatcher.start()
+        upkeep = Upkeep(connection, policies, settings.posting)
 
         def step() -> int:
-            built = build_journals(connection, book, policy)
-            return built + (dispatcher.dispatch_once() if dispatcher else 0)
+            upkeep.look()
+            return build_journals(connection, book, policy)
 
         return step
 
+    begun: list[bool] = []
     try:
         _for_ever(settings, stop, settings.posting.idle_ms / 1000, make)
     finally:
-        if connector is not None:
-            connector.close()
+        stop.set()
+        dispatcher.join()
 
 
 def spread(settings: Settings, stop: Stop) -> None:

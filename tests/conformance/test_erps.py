@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -465,9 +465,10 @@ def test_master_data_is_what_the_erp_has(erp: Rig) -> None:
         return
     erp.simulator.close_period(date(2026, 2, 1), date(2026, 2, 28))
     pulled = {kind: list(connector.pull(kind)) for kind in connector.kinds}
-    for records in pulled.values():
+    for kind, records in pulled.items():
         assert records
         assert all(record.revision == 0 for record in records)
+        assert list(connector.pull(kind, datetime(2000, 1, 1, tzinfo=UTC))) == records
     if "account" in pulled:
         codes = {record.account for record in pulled["account"] if isinstance(record, AccountRecord) and record.active}
         assert codes >= set(erp.simulator.account_codes)

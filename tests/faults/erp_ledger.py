@@ -20,7 +20,7 @@ from tillwire.config import Erp
 from tillwire.connectors.tryton.client import TrytonClient
 from tillwire.connectors.tryton.server import TrytonServer
 from tillwire.connectors.tryton.setup import ChartAccount, ErpSetup
-from tillwire.posting.dispatch import confirm
+from tillwire.posting.read_back import confirm
 from tillwire.reconciliation.days import reconcile
 
 SETUP = ErpSetup(

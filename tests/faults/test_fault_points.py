@@ -63,6 +63,9 @@ ELSEWHERE = {
     "drop.before_commit": "test_dropfolder.py",
     "drop.after_batch": "test_dropfolder.py",
     "drop.before_move": "test_dropfolder.py",
+    "posting.after_reserve": "test_dispatch_faults.py",
+    "posting.after_callback": "test_dispatch_faults.py",
+    "posting.after_pull": "test_dispatch_faults.py",
 }
 """Points at which a test of its own, below tests/integration, kills a process."""
 

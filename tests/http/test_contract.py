@@ -76,6 +76,8 @@ OPERATIONS = [
     ("/v1/ledger/journal", "GET"),
     ("/v1/ledger/journal/parts", "GET"),
     ("/v1/ledger/suspense", "GET"),
+    ("/v1/posting/backlog", "GET"),
+    ("/v1/erps/{name}/callback", "POST"),
     ("/v1/reconciliation", "GET"),
     ("/v1/trace/{key}", "GET"),
     ("/v1/schemas", "GET"),

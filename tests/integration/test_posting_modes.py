@@ -25,7 +25,7 @@ from builders import (
     trading_day,
     transaction,
 )
-from driving import load, record, rows, scalar
+from driving import accept, load, record, rows, scalar
 from fixture_types import NewDatabase
 from posting_kit import (
     BY_TRANSACTION,
@@ -40,10 +40,11 @@ from posting_kit import (
     trial_balance,
 )
 
-from tillwire.config import ErpInstance, StorePosting
+from tillwire.config import DEFAULT_ACCOUNTS, ErpInstance, StorePosting
 from tillwire.intake.rules import Policy
 from tillwire.model.ledger import Invoice, StockDocument
 from tillwire.posting import documents, drilldown
+from tillwire.posting.build import build_journals
 from tillwire.posting.suspense import listed, reclassify
 from tillwire.reconciliation.days import reconcile
 
@@ -253,17 +254,12 @@ def test_amounts_below_the_minor_unit_are_rounded_alike_in_every_mode(new_databa
     for mode in MODES:
         with new_database() as url:
             load(url, *masters())
-            from driving import accept
-
             accept(url, sold)
             record(url, policy=lenient)
             load(url, day_close(sold))
             with psycopg.connect(url, autocommit=True) as own:
                 assert scalar(own, "SELECT count(*) FROM sale WHERE kind = 'sale'") == 7
-                for _ in range(1):
-                    from tillwire.posting.build import build_journals
-
-                    build_journals(own, book_of(), policy_of(mode))
+                build_journals(own, book_of(), policy_of(mode))
                 found.append({account: amount for account, amount in accounts(own).items() if account != "1100"})
                 fine = "SELECT count(*) FROM journal_line WHERE scale(trim_scale(debit + credit)) > 2"
                 assert scalar(own, fine) == 0
@@ -277,13 +273,9 @@ def test_a_rounding_difference_above_the_bound_is_in_suspense(
     lenient = Policy(severities={"tender_mismatch": "off", "over_under_payment": "off"})
     sold = sale(1, tenders=[tender("9.40")])  # asks for 4.40
     load(database_url, *masters())
-    from driving import accept
-
     accept(database_url, [sold])
     record(database_url, policy=lenient)
     load(database_url, day_close([sold]))
-    from tillwire.posting.build import build_journals
-
     assert build_journals(connection, book_of(), policy_of()) == 1
     ((component, amount),) = [(one.component, one.amount) for one in listed(connection)]
     assert (component, amount) == ("suspense", Decimal("-5.00"))
@@ -294,8 +286,6 @@ def test_a_rounding_difference_above_the_bound_is_in_suspense(
 
 
 def test_what_is_in_suspense_leaves_it_once_a_rule_maps_it(database_url: str, connection: psycopg.Connection) -> None:
-    from tillwire.config import DEFAULT_ACCOUNTS
-
     rules = tuple(rule for rule in DEFAULT_ACCOUNTS if rule.component != "tax")
     load(database_url, *masters(), sale(1), day_close([sale(1)]))
     build(connection, SUMMARY, book_of(*rules))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tryton_journals import CREATE, POST, kinds, reasons, sales
 
-from tillwire.connectors.erp import Posted, Rejected
+from tillwire.connectors.erp import Pending, Posted, Rejected, Unknown
 from tillwire.connectors.tryton import DuplicatePostingError, TrytonConnector
 from tillwire.connectors.tryton.faults import FaultProxy
 from tillwire.connectors.tryton.server import TrytonServer
@@ -70,6 +70,45 @@ def test_a_line_without_a_text_carries_the_journals(connector: TrytonConnector) 
     assert {line.description for line in found.lines} == {"Umsatz Filiale 1 – Käse"}
 
 
+def test_what_a_move_has_no_place_for_is_told_by_its_lines(connector: TrytonConnector, books: Books) -> None:
+    lines = (
+        JournalLine(account="1190", debit=Decimal(1), description="cash", dimensions={"store": "S001", "till": ""}),
+        JournalLine(account="4190", credit=Decimal(1)),
+    )
+    journal = sales(
+        lines=lines,
+        description="again",
+        day=date(2017, 3, 1),
+        posting_date=date(2017, 4, 2),
+        reverses="TW-2017-03-01-0",
+    )
+    (outcome,) = connector.post([journal])
+    assert isinstance(outcome, Posted)
+    (move,) = books.call("model.account.move.read", [int(outcome.document_id)], ["date", "period.name", "description"])
+    assert (move["date"], move["period."]["name"], move["description"]) == (
+        date(2017, 4, 2),
+        "2017-04",
+        journal.reference,
+    )
+    found = connector.read_back([journal.reference])[journal.reference]
+    assert found.posting_date == journal.books_date
+    assert [line.description for line in found.lines] == [
+        "cash [store: S001] [reverses TW-2017-03-01-0]",
+        "again [reverses TW-2017-03-01-0]",
+    ]
+
+
+def test_nothing_is_ever_only_accepted(connector: TrytonConnector) -> None:
+    assert kinds(connector.poll([Pending("x", "1")])) == [Unknown]
+    assert connector.poll([]) == []
+    assert (connector.takes, connector.most_lanes) == ({"journal", "stock", "invoice"}, 1)
+
+
+def test_dimensions_need_their_module(connect: Connect) -> None:
+    with pytest.raises(ConfigurationError, match="activate its module analytic_account"):
+        connect(dimensions={"store": "STORES"}).post([sales()])
+
+
 def test_what_the_erp_refuses_stands_alone(connector: TrytonConnector, proxy: FaultProxy, books: Books) -> None:
     journals = [sales() for _ in range(8)]
     journals[2] = sales(account="4.1.0")  # is in the chart, but may not be entered on
@@ -77,6 +116,7 @@ def test_what_the_erp_refuses_stands_alone(connector: TrytonConnector, proxy: Fa
     outcomes = connector.post(journals)
     assert kinds(outcomes) == [Posted, Posted, Rejected, Posted, Posted, Posted, Rejected, Posted]
     chart, digits = reasons(outcomes)
+    assert [one.kind for one in outcomes if isinstance(one, Rejected)] == ["unknown_account", "other"]
     assert chart.startswith(f"{journals[2].reference}: The value")
     assert "4.1.0" in chart
     assert digits.startswith(f"{journals[6].reference}: The number of digits")
@@ -87,16 +127,21 @@ def test_what_the_erp_refuses_stands_alone(connector: TrytonConnector, proxy: Fa
 
 
 BAD = {
-    "account": (sales(account="9999"), "the ERP's chart has no account 9999"),
-    "no period": (sales(day=date(2019, 1, 5)), "no accounting period for 2019-01-05"),
-    "currency": (sales(currency="EUR"), "the journal is in EUR, the books of 'Tillwire Retail' in USD"),
-    "company": (sales(company="Other"), "company 'Other'"),
+    "account": (sales(account="9999"), "the ERP's chart has no account 9999", "unknown_account"),
+    "no period": (sales(day=date(2019, 1, 5)), "no accounting period for 2019-01-05", "closed_period"),
+    "currency": (
+        sales(currency="EUR"),
+        "the journal is in EUR, the books in USD: the ERP does not know the currency EUR",
+        "other",
+    ),
+    "company": (sales(company="Other"), "company 'Other'", "other"),
     "unbalanced": (
         sales(lines=(JournalLine(account="1190", debit=Decimal(1)),)),
         "does not balance: debit 1, credit 0",
+        "unbalanced",
     ),
-    "empty": (sales(lines=()), "no lines"),
-    "blank": (sales(reference=" x "), "blanks"),
+    "empty": (sales(lines=()), "no lines", "other"),
+    "blank": (sales(reference=" x "), "blanks", "other"),
 }
 
 
@@ -104,10 +149,12 @@ BAD = {
 def test_what_cannot_be_posted_is_rejected_in_words(
     connect: Connect, proxy: FaultProxy, books: Books, name: str
 ) -> None:
-    bad, words = BAD[name]
+    bad, words, kind = BAD[name]
     good = sales()
     outcomes = connect(hub_companies=("TW",)).post([bad, good])
     assert kinds(outcomes) == [Rejected, Posted]
+    assert isinstance(outcomes[0], Rejected)
+    assert outcomes[0].kind == kind
     assert reasons(outcomes)[0].startswith(f"{bad.reference}: ")
     assert words in reasons(outcomes)[0]
     assert (proxy.calls[CREATE], books.states(bad)) == (1, [])
@@ -139,6 +186,8 @@ def test_a_journal_closed_in_the_erp_is_refused_in_its_words(connector: TrytonCo
     outcomes = connector.post([later, other])
     assert kinds(outcomes) == [Rejected, Posted]
     assert "closed journal-period" in reasons(outcomes)[0]
+    assert isinstance(outcomes[0], Rejected)
+    assert outcomes[0].kind == "closed_period"
 
 
 def test_wrong_settings_are_named(connect: Connect) -> None:
@@ -150,6 +199,19 @@ def test_wrong_settings_are_named(connect: Connect) -> None:
         with pytest.raises(error, match=words):
             connect(**changes).post([sales()])
     assert "password='" not in repr(connect().settings)
+
+
+def test_books_that_the_user_does_not_see_are_not_empty_books(
+    connect: Connect, books: Books, erp: TrytonServer
+) -> None:
+    (user,) = books.call("model.res.user.search", [["login", "=", erp.setup.username]], 0, 1, None)
+    (company,) = books.call("model.res.user.read", [user], ["companies"])[0]["companies"]
+    books.call("model.res.user.write", [user], {"company": None, "companies": [["remove", [company]]]})
+    try:
+        with pytest.raises(ConfigurationError, match="does not see the books of 'Tillwire Retail'"):
+            connect().find(["x"])
+    finally:
+        books.call("model.res.user.write", [user], {"companies": [["add", [company]]], "company": company})
 
 
 def test_a_warning_of_the_erp_is_confirmed_once(connector: TrytonConnector, proxy: FaultProxy, books: Books) -> None:
@@ -166,8 +228,11 @@ def test_a_warning_of_the_erp_is_confirmed_once(connector: TrytonConnector, prox
 
 def test_two_postings_under_one_reference_are_reported_with_the_rest(connector: TrytonConnector) -> None:
     twice, once = sales(), sales()
-    connector.post([twice, once])
-    connector.post([twice])
+    outcomes = connector.post([twice, once])
+    assert isinstance(outcomes[0], Posted)
+    copies = connector.client.call("model.account.move.copy", [int(outcomes[0].document_id)], {})
+    connector.client.call(POST, copies)
+    assert kinds(connector.post([twice])) == [Unknown]
     for look_up in (connector.find, connector.read_back):
         with pytest.raises(DuplicatePostingError, match=twice.reference) as caught:
             look_up([twice.reference, once.reference])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -102,6 +102,12 @@ def test_errors_by_status(status: int, payload: bytes, kind: type[TillwireError]
 def test_what_a_page_says_is_told_without_its_markup() -> None:
     page = b"<!doctype html>\n<h1>Service &amp; more</h1>\n<p>Later</p>"
     assert str(wire.status_error(503, {}, page, writes=True)) == "the ERP answered 503: Service & more Later"
+
+
+def test_numbers_are_read_as_decimals() -> None:
+    read = wire.decode(b'{"quantity": 0.1, "lasts": {"__class__": "timedelta", "seconds": 1.5}}')
+    assert read == {"quantity": Decimal("0.1"), "lasts": timedelta(seconds=1.5)}
+    assert isinstance(read["quantity"], Decimal)
 
 
 @pytest.mark.parametrize(

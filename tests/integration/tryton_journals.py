@@ -8,7 +8,9 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from tillwire import clock
 from tillwire.connectors.erp import Posted, PostingOutcome
+from tillwire.connectors.tryton.faults import FaultProxy
 from tillwire.model.ledger import Journal, JournalLine
 
 CREATE = "model.account.move.create"
@@ -34,6 +36,13 @@ def sales(*, day: date = date(2017, 3, 1), account: str = "4190", amount: str = 
         ),
     }
     return Journal(**told | changes)
+
+
+def until_idle(proxy: FaultProxy) -> None:
+    """Wait until nothing is on its way through a proxy any more."""
+    end_s = clock.monotonic_s() + 60
+    while proxy.under_way:
+        assert clock.monotonic_s() < end_s, "a request does not end"
 
 
 def kinds(outcomes: Sequence[PostingOutcome]) -> list[type[Any]]:

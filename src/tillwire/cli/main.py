@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -174,6 +175,8 @@ def check(*, data: DataFolder = DATA) -> int:
     path, content = config.written(None, os.environ)
     for place in bootstrap.secrets_written(content, settings):
         checking.warn(f"{path}: {place} is a secret: it belongs into the environment")
+    for contradiction in bootstrap.contradictions(settings):
+        checking.warn(contradiction)
     book = bootstrap.account_book(settings)
     checking.warn_of_rules(book)
     return checking.prove(book, settings, data)
@@ -219,18 +222,21 @@ def reconcile(
     Exit code 1 if a day is not proven.
     """
     from tillwire import bootstrap
-    from tillwire.posting.dispatch import confirm
+    from tillwire.posting.gate import Gate
+    from tillwire.posting.read_back import confirm
     from tillwire.reconciliation import show
     from tillwire.reconciliation.days import reconcile as run
 
     settings = settings_of(data)
     with psycopg.connect(settings.database_url, autocommit=True) as connection:
-        if read_back:
-            connector = bootstrap.erp_connector(settings)
+        for policy in bootstrap.erps(settings) if read_back else ():
+            gate = Gate(connection, policy, wait=time.sleep)  # these calls are within its budget, too
+            connector = bootstrap.erp_connector(settings, policy, watch=gate)
             try:
-                for difference in confirm(connection, connector, again=True):
-                    console.print(styled(("ERP", "red"), f" {difference}"))
+                for difference in confirm(connection, connector, policy.name, again=True):
+                    console.print(styled((policy.name, "red"), f" {difference}"))
             finally:
+                gate.finished()
                 connector.close()
         report = run(connection, store=store, first=first, last=last, erp=bool(bootstrap.erps(settings)))
     if json:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,11 +17,11 @@ from rich.table import Table
 
 from tillwire.cli.common import DATA, DataFolder, Most, connect, console, print_json, settings_of, styled
 from tillwire.errors import TillwireError
-from tillwire.intake.group_commit import GroupCommit
 from tillwire.masterdata import listing
 from tillwire.masterdata.bulk import SOURCE, Bulk, Outcome
 from tillwire.masterdata.lookup import NoSuchRecordError
 from tillwire.masterdata.tables import TableError, decoded, write_table
+from tillwire.masterdata.taking import take_in, take_pulled
 from tillwire.model.event import MESSAGES
 
 app = cyclopts.App(name="master", help="Master data: products, prices, tax codes, mappings and the like.")
@@ -41,25 +40,6 @@ Kind = Literal[
     "tender",
 ]
 Pulled = Literal["account", "period", "tax-code", "product"]
-
-
-def _run(url: str, source: str, work: Callable[[Bulk], Awaitable[Outcome]]) -> Outcome:
-    """Work with a group commit of its own."""
-
-    @contextmanager
-    def lend() -> Iterator[psycopg.Connection]:
-        with psycopg.connect(url, autocommit=True) as connection:
-            yield connection
-
-    async def whole() -> Outcome:
-        commit = GroupCommit(url, writers=1)
-        await commit.start()
-        try:
-            return await work(Bulk(commit.submit, lend, source=source))
-        finally:
-            await commit.stop()
-
-    return asyncio.run(whole())
 
 
 def _tell(name: str, outcome: Outcome) -> int:
@@ -106,7 +86,7 @@ def master_import(
         return await bulk.table(kind, decoded(content), all_or_nothing=all_or_nothing)
 
     try:
-        return _tell(kind, _run(url, source, work))
+        return _tell(kind, take_in(url, source, work))
     except TableError as error:
         console.print(styled((str(file), "red"), f": {error}"))
         return 1
@@ -167,24 +147,31 @@ def master_export(kind: Kind, *, data: DataFolder = DATA, prefix: str = "") -> N
 def master_pull(
     *,
     data: DataFolder = DATA,
+    erp: Annotated[str | None, Parameter(help="Which ERP, where there are several.")] = None,
     kind: Annotated[
         tuple[Pulled, ...], Parameter(help="Only these kinds; all that the ERP has if none is named.")
     ] = (),
     since: Annotated[datetime | None, Parameter(help="Only what changed in the ERP since then.")] = None,
 ) -> int:
-    """Pull master data from the configured ERP. Reads only; what has not changed makes no event."""
+    """Pull master data from an ERP. Reads only, within its budget of calls; what has not changed makes no event."""
     from tillwire import bootstrap
+    from tillwire.posting.gate import Gate
 
     settings = settings_of(data)
-    source = bootstrap.master_source(settings)
+    policy = bootstrap.erp_named(settings, erp)
     moment = since.astimezone() if since is not None else None
-
-    def pull(one: Pulled) -> int:
-        records = source.pull(one, moment)
-        outcome = _run(settings.database_url, f"urn:erp:{settings.erp.kind}", lambda bulk: bulk.records(one, records))
-        return _tell(one, outcome)
-
-    try:
-        return max([pull(one) for one in kind or source.kinds], default=0)
-    finally:
-        source.close()
+    with connect(data) as connection:
+        gate = Gate(connection, policy, wait=time.sleep)
+        source = bootstrap.master_source(settings, erp, watch=gate)
+        try:
+            chosen = kind or source.kinds
+            return max(
+                [
+                    _tell(one, take_pulled(settings.database_url, policy, one, source.pull(one, moment)))
+                    for one in chosen
+                ],
+                default=0,
+            )
+        finally:
+            gate.finished()
+            source.close()

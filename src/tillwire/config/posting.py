@@ -138,6 +138,8 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     retry_most_s: float = 60.0
     breaker_failures: Positive = 5
     """After so many failed calls in a row an ERP is left alone, but for single probes, until one succeeds."""
+    alert_minutes: Positive = 30
+    """When people are told: an ERP's breaker is open, or its oldest journal waits, or its reply is missing, so long."""
     pull_minutes: Annotated[int, Meta(ge=0)] = 0
     """Pull accounts, periods, products and tax codes from ERPs that offer them so often; 0: only when asked to."""
 

@@ -93,8 +93,8 @@ class CallWatch(Protocol):
         """Called before every call to the ERP; may wait."""
         ...
 
-    def failed(self, kind: str, detail: str) -> None:
-        """Called for every call that failed, with ``failure_kind``."""
+    def failed(self, kind: str, detail: str, retry_after_s: float | None = None) -> None:
+        """Called for every call that failed, with ``failure_kind``, and with how long the ERP asked us to wait."""
         ...
 
 
@@ -104,7 +104,7 @@ class Unwatched:
     def before_call(self) -> None:
         """Nothing to wait for."""
 
-    def failed(self, kind: str, detail: str) -> None:
+    def failed(self, kind: str, detail: str, retry_after_s: float | None = None) -> None:
         """Nobody to tell."""
 
 
@@ -122,6 +122,14 @@ def failure_kind(error: TillwireError) -> str | None:
         case ContractChangedError():
             return "contract_changed"
     return None
+
+
+def tell_failure(watch: CallWatch, error: TillwireError) -> None:
+    """Tell the watch of a failed call; a refusal in the ERP's own words is none."""
+    kind = failure_kind(error)
+    if kind is not None:
+        retry_after_s = getattr(error, "retry_after_s", None)
+        watch.failed(kind, str(error), retry_after_s)
 
 
 class Pending(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 
 from tillwire import clock
-from tillwire.connectors.erp import CallWatch, Unwatched, failure_kind
+from tillwire.connectors.erp import CallWatch, Unwatched, tell_failure
 from tillwire.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -151,9 +151,7 @@ class ErpHttp:
             if not read_by_caller(reply):
                 _raise_for(reply, throttled, expired)
         except TillwireError as error:
-            kind = failure_kind(error)
-            if kind is not None:
-                self.watch.failed(kind, str(error))
+            tell_failure(self.watch, error)
             raise
         return reply
 

@@ -226,6 +226,11 @@ class ErpSimulator(ABC):
         only calls that ``writes`` says yes to, and not the first ``after`` of them."""
         self._scripted.extend([_Scripted(fault, path, writing, self.writing_calls + after if writing else 0)] * times)
 
+    def calm(self) -> None:
+        """From now on nothing goes wrong."""
+        self.faults = Faults()
+        self._scripted.clear()
+
     def most_in(self, seconds: float) -> int:
         """The most calls in any stretch of so many seconds."""
         most, first = 0, 0

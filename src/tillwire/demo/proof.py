@@ -17,7 +17,7 @@ from tillwire.demo.simulation import Traffic
 from tillwire.errors import TillwireError
 from tillwire.intake.rules import NOTES
 from tillwire.model.money import ZERO
-from tillwire.posting.dispatch import confirm
+from tillwire.posting.read_back import confirm
 from tillwire.reconciliation.days import Figure, Report, reconcile
 
 

@@ -19,6 +19,9 @@ OFF = "off"
 """The rule is not judged."""
 SEVERITIES = (BLOCKING, WARNING, OFF)
 
+OUTCOME_UNKNOWN = "erp_outcome_unknown"
+"""The code of a journal of which nobody knows whether its ERP holds it."""
+
 AT_INTAKE = "intake"
 BY_MESSAGE = "message"
 BY_HISTORY = "history"

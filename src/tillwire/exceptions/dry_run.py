@@ -19,7 +19,7 @@ from tillwire.events import frames
 from tillwire.events.log import lock_partitions, read_chunks
 from tillwire.events.partitions import PARTITIONS
 from tillwire.exceptions import fixes, moves
-from tillwire.exceptions.fixes import FixRefused, PayloadRefused
+from tillwire.exceptions.held import FixRefused, PayloadRefused
 from tillwire.exceptions.queue import retry
 from tillwire.intake.door import Refusal, read_event
 from tillwire.intake.item import Item
@@ -148,8 +148,11 @@ class Rehearsal:
 
     def _refuse_foreign(self, exception_id: int | None, cause: str | None) -> None:
         chosen = {"exception_id": exception_id, "cause": cause}
-        if self._connection.execute(_sql.foreign_of, chosen).fetchone() is not None:
+        row = self._connection.execute(_sql.foreign_of, chosen).fetchone()
+        if row is not None and row[0]:
             raise FixRefused("a message in its source's own words is mapped first: `tillwire try` shows to what")
+        if row is not None:
+            raise FixRefused("what would become of a journal only its ERP can say: mend the cause there, then retry")
 
     def _rehearse(self, fix: Callable[[], None], records: list[bytes]) -> tuple[list[Rehearsed], int]:
         found: list[tuple[list[Rehearsed], int]] = []

@@ -38,6 +38,6 @@ WHERE e.store = %s AND e.event_offset = ANY(%s) ORDER BY e.business_date, e.comp
 SELECT store, sku, reason, quantity FROM stock_movement WHERE store = %s AND event_offset = ANY(%s) ORDER BY event_offset, line
 
 -- name: foreign_of
--- Messages in their sources' own words among the exceptions that a dry run is asked for.
-SELECT exception_id FROM exception
-WHERE foreign_id IS NOT NULL AND (exception_id = %(exception_id)s OR (cause = %(cause)s AND state = 'open')) LIMIT 1
+-- What no worker records (a message in its source's own words, a journal) among the exceptions of a dry run.
+SELECT foreign_id IS NOT NULL FROM exception
+WHERE (foreign_id IS NOT NULL OR group_id IS NULL) AND (exception_id = %(exception_id)s OR (cause = %(cause)s AND state = 'open')) LIMIT 1

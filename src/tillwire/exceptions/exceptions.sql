@@ -40,9 +40,9 @@ GROUP BY cause, currency
 SELECT e.exception_id, e.code, e.owner, e.state, e.severity, e.message, e.pointer, e.cause, e.entity, e.waits_for,
        e.event_type, e.source, e.key, e.store, e.business_date, e.amount, e.currency, e.attempts, e.raised_at,
        e.raised_at + make_interval(hours => level.hours), e.assigned,
-       e.faults, e.ordinal, g.body, e.note
+       e.faults, e.ordinal, g.body, e.journal_id, e.note
 FROM exception e
-JOIN intake_group g USING (group_id)
+LEFT JOIN intake_group g USING (group_id)
 LEFT JOIN LATERAL (
     SELECT l.hours
     FROM unnest(%(codes)b::text[], %(owners)b::text[], %(hours)b::int4[]) WITH ORDINALITY AS l (code, owner, hours, n)

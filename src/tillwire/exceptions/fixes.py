@@ -15,9 +15,17 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
-from tillwire.errors import TillwireError
 from tillwire.exceptions import moves, payloads
 from tillwire.exceptions.changes import diff, money_at_risk, money_moved
+from tillwire.exceptions.held import (
+    FixRefused,
+    Held,
+    NoSuchException,
+    PayloadRefused,
+    accepted_at,
+    lock,
+    refuse_unknown,
+)
 from tillwire.exceptions.queue import APPROVAL, OPEN, RETRYING, WAITING
 from tillwire.intake import foreign
 from tillwire.intake.door import Refusal, read_event
@@ -25,25 +33,23 @@ from tillwire.intake.faulty import identity_of
 from tillwire.model.event import EVENT_DECODER
 from tillwire.model.money import ZERO
 
+__all__ = [
+    "FixRefused",
+    "Fixed",
+    "NoSuchException",
+    "PayloadRefused",
+    "approve",
+    "assign",
+    "dismiss",
+    "dismiss_cause",
+    "edit",
+    "refuse",
+    "same_person",
+]
+
 _sql = sql.load("tillwire.exceptions", "fixes.sql")
 
 _MOST_WORDS = 2_000
-
-
-class FixRefused(TillwireError):
-    """A fix that cannot be: the exception is not in a state for it, or the person may not. Nothing has happened."""
-
-
-class PayloadRefused(FixRefused):
-    """An edited payload that is wrong in itself; ``pointer`` is a JSON pointer into it."""
-
-    def __init__(self, message: str, pointer: str = "") -> None:
-        super().__init__(message)
-        self.pointer = pointer
-
-
-class NoSuchException(TillwireError):
-    """There is no exception of that id."""
 
 
 class Fixed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,33 +62,6 @@ class Fixed(msgspec.Struct, frozen=True, kw_only=True):
     """The money that an edit moves, in ``currency``."""
     currency: str | None = None
     diff: list[dict[str, Any]] = []
-
-
-class _Held(msgspec.Struct):
-    """An exception whose row this transaction has locked."""
-
-    state: str
-    severity: str
-    code: str
-    entity: str
-    amount: Decimal | None
-    currency: str | None
-    store: str | None
-    event_type: str
-    group_id: int
-    ordinal: int
-    foreign_id: int | None
-    source: str
-    key: str
-    assigned: str | None
-    partition: int | None
-
-
-def _lock(connection: psycopg.Connection, exception_id: int) -> _Held:
-    row = connection.execute(_sql.lock_one, (exception_id,)).fetchone()
-    if row is None:
-        raise NoSuchException(f"there is no exception {exception_id}")
-    return _Held(*row)
 
 
 def _words(what: str, text: str) -> str:
@@ -113,19 +92,18 @@ def edit(
     """
     by, reason = _words("who does it", by), _words("the reason", reason)
     with connection.transaction():
-        held = _lock(connection, exception_id)
+        held = lock(connection, exception_id)
         if held.severity != "blocking" or held.state not in (OPEN, WAITING):
             raise FixRefused(f"exception {exception_id} is {held.state}, a {held.severity} one: it cannot be edited")
-        before = payloads.current(connection, exception_id, held.group_id, held.ordinal)
+        group_id, ordinal = accepted_at(held, exception_id)
+        before = payloads.current(connection, exception_id, group_id, ordinal)
         if held.foreign_id is None:
             _check_payload(held, payload)
         changes = diff(before, payload)
         if not changes and before == payload:
             raise PayloadRefused("the payload is the same as before")
         if held.foreign_id is None:
-            moved, currency = money_moved(
-                payloads.vouched(connection, exception_id, held.group_id, held.ordinal), payload
-            )
+            moved, currency = money_moved(payloads.vouched(connection, exception_id, group_id, ordinal), payload)
         else:  # its words are the source's: whatever is at risk may move
             moved, currency = held.amount, held.currency
         waits = moved is not None and abs(moved) > limit
@@ -144,7 +122,7 @@ def edit(
     )
 
 
-def _check_payload(held: _Held, payload: bytes) -> None:
+def _check_payload(held: Held, payload: bytes) -> None:
     read = read_event(payload)
     if isinstance(read, Refusal):
         raise PayloadRefused(f"{read.title}: {read.detail}", read.pointer)
@@ -157,7 +135,7 @@ def _check_payload(held: _Held, payload: bytes) -> None:
 def _apply_edit(
     connection: psycopg.Connection,
     exception_id: int,
-    held: _Held,
+    held: Held,
     payload: bytes,
     by: str,
 ) -> str:
@@ -188,11 +166,12 @@ def dismiss(connection: psycopg.Connection, exception_id: int, *, by: str, reaso
     """
     by, reason = _words("who does it", by), _words("the reason", reason)
     with connection.transaction():
-        held = _lock(connection, exception_id)
+        held = lock(connection, exception_id)
         if held.state not in (OPEN, WAITING):
             raise FixRefused(f"exception {exception_id} is {held.state}: it cannot be dismissed")
+        refuse_unknown(held, exception_id)
         at_risk = abs(held.amount or ZERO)
-        if held.foreign_id is None:
+        if held.foreign_id is None and held.group_id is not None and held.ordinal is not None:
             at_risk = max(
                 at_risk, money_at_risk(payloads.current(connection, exception_id, held.group_id, held.ordinal)) or ZERO
             )
@@ -200,11 +179,10 @@ def dismiss(connection: psycopg.Connection, exception_id: int, *, by: str, reaso
         return _dismiss(connection, exception_id, held, waits, by, reason)
 
 
-def _dismiss(
-    connection: psycopg.Connection, exception_id: int, held: _Held, waits: bool, by: str, reason: str
-) -> Fixed:
+def _dismiss(connection: psycopg.Connection, exception_id: int, held: Held, waits: bool, by: str, reason: str) -> Fixed:
     if waits:
-        changes = [{"pointer": "", "note": "dismissed: never recorded"}]
+        left = "never recorded" if held.group_id is not None else "never posted"
+        changes = [{"pointer": "", "note": f"dismissed: {left}"}]
         proposal = _propose(
             connection, exception_id, held, "dismissal", True, by, reason, changes=changes, moved=held.amount,
             currency=held.currency,
@@ -234,9 +212,10 @@ def dismiss_cause(
             if severity == "blocking":
                 sums[currency] += abs(amount or ZERO)
         for exception_id, _, currency, severity, _ in rows:
-            held = _lock(connection, exception_id)
+            held = lock(connection, exception_id)
             if held.state not in (OPEN, WAITING):  # released behind one that was just dismissed
                 continue
+            refuse_unknown(held, exception_id)
             waits = severity == "blocking" and held.amount is not None and sums[currency] > limit
             counts[_dismiss(connection, exception_id, held, waits, by, reason).state] += 1
     return counts
@@ -252,7 +231,7 @@ def approve(
     """Let a fix that waits take effect. Raises ``FixRefused`` if none waits, or if ``by`` is who proposed it."""
     by = _words("who does it", by)
 
-    def take_effect(held: _Held, kind: str, payload: bytes | None, author: str, reason: str, before: str) -> str:
+    def take_effect(held: Held, kind: str, payload: bytes | None, author: str, reason: str, before: str) -> str:
         connection.execute(_sql.set_state, {"state": before, "exception_id": exception_id})
         _note(connection, exception_id, "approve", by, APPROVAL, before, note)
         if kind == "dismissal":
@@ -268,11 +247,11 @@ def refuse(connection: psycopg.Connection, exception_id: int, *, by: str, reason
     """Turn down a fix that waits; its own author withdraws it. Raises ``FixRefused`` if none waits."""
     by, reason = _words("who does it", by), _words("the reason", reason)
 
-    def turn_down(held: _Held, kind: str, payload: bytes | None, author: str, why: str, before: str) -> str:
+    def turn_down(held: Held, kind: str, payload: bytes | None, author: str, why: str, before: str) -> str:
         connection.execute(_sql.set_state, {"state": before, "exception_id": exception_id})
         action = "withdraw" if same_person(author, by) else "refuse"
         _note(connection, exception_id, action, by, APPROVAL, before, reason)
-        if held.foreign_id is not None or held.code == "duplicate_conflict":
+        if held.foreign_id is not None or held.group_id is None or held.code == "duplicate_conflict":
             return before
         # What it lacked or waited for may have come meanwhile.
         moves.requeue(connection, [exception_id], "retry", moves.HUB)
@@ -287,10 +266,10 @@ def _decide(
     state: str,
     by: str,
     decision: str,
-    effect: Callable[[_Held, str, bytes | None, str, str, str], str],
+    effect: Callable[[Held, str, bytes | None, str, str, str], str],
 ) -> Fixed:
     with connection.transaction():
-        held = _lock(connection, exception_id)
+        held = lock(connection, exception_id)
         row = connection.execute(_sql.waiting_proposal, (exception_id,)).fetchone()
         if held.state != APPROVAL or row is None:
             raise FixRefused(f"exception {exception_id} is {held.state}: no fix of it waits for approval")
@@ -314,7 +293,7 @@ def assign(connection: psycopg.Connection, exception_id: int, to: str | None, *,
     by = _words("who does it", by)
     to = None if to is None else _words("who it is for", to)
     with connection.transaction():
-        held = _lock(connection, exception_id)
+        held = lock(connection, exception_id)
         connection.execute(_sql.assign, {"to": to, "exception_id": exception_id})
         _add_action(connection, exception_id, "assign", by, {"assigned": held.assigned}, {"assigned": to}, "")
     return Fixed(exception_id=exception_id, state=held.state)
@@ -323,7 +302,7 @@ def assign(connection: psycopg.Connection, exception_id: int, to: str | None, *,
 def _propose(
     connection: psycopg.Connection,
     exception_id: int,
-    held: _Held,
+    held: Held,
     kind: str,
     waits: bool,
     author: str,

@@ -13,6 +13,7 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.intake import foreign
+from tillwire.posting import gate, journals
 
 _sql = sql.load("tillwire.exceptions", "moves.sql")
 
@@ -98,15 +99,21 @@ def clear(connection: psycopg.Connection, causes: Collection[str], endings: Coll
 
 def requeue(connection: psycopg.Connection, ids: Sequence[int], action: str, actor: str, *, note: str = "") -> None:
     """Put exceptions whose rows the caller has locked back to the workers; a message in its source's own words back
-    to its connection.
+    to its connection; a journal back to dispatch. An ERP that is left alone is tried at once.
     """
     if not ids:
         return
     connection.execute(_sql.lock_shared, (_MOVING_LOCK,))
     parameters = {"ids": list(ids), "action": action, "actor": actor, "note": note}
-    messages = [one for _, one in connection.execute(_sql.requeue, parameters) if one is not None]
+    again = connection.execute(_sql.requeue, parameters).fetchall()
+    messages = [foreign_id for foreign_id, _, _ in again if foreign_id is not None]
     if messages:
         foreign.requeue(connection, messages)
+    sent = [journal_id for _, journal_id, _ in again if journal_id is not None]
+    if sent:
+        journals.send_again(connection, sent)
+    for erp in {erp for _, journal_id, erp in again if erp is not None and journal_id is None}:
+        gate.probe_now(connection, erp)
 
 
 def close(

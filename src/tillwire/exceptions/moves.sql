@@ -67,18 +67,18 @@ WITH before AS (
 ), again AS (
     UPDATE exception e SET state = 'retrying', waits_for = NULL
     FROM before b WHERE e.exception_id = b.exception_id
-    RETURNING e.exception_id, b.state AS was, e.partition, e.group_id, e.ordinal, e.foreign_id
+    RETURNING e.exception_id, b.state AS was, e.partition, e.group_id, e.ordinal, e.foreign_id, e.journal_id, e.erp
 ), queued AS (
     INSERT INTO intake_queue (partition, group_id, ordinals, retry)
     SELECT partition, group_id, array_agg(ordinal ORDER BY ordinal), nextval('intake_retry')
-    FROM again WHERE foreign_id IS NULL GROUP BY partition, group_id
+    FROM again WHERE foreign_id IS NULL AND group_id IS NOT NULL GROUP BY partition, group_id
 ), audited AS (
     INSERT INTO exception_action (exception_id, action, actor, before, after, note)
     SELECT exception_id, %(action)s, %(actor)s, jsonb_build_object('state', was),
            jsonb_build_object('state', 'retrying'), %(note)s
     FROM again
 )
-SELECT exception_id, foreign_id FROM again
+SELECT foreign_id, journal_id, erp FROM again
 
 -- name: close
 -- Out of the queue for good: resolved, dismissed or superseded. A proposal that still waited is withdrawn.

@@ -15,6 +15,7 @@ from tillwire.config import ServiceLevel
 from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.exceptions import moves
+from tillwire.posting import documents
 
 _sql = sql.load("tillwire.exceptions", "exceptions.sql")
 
@@ -92,7 +93,10 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExceptionDetail(msgspec.Struct, frozen=True):
-    """An exception with every fault found, the payload as it was accepted, its fixes and its audit trail."""
+    """An exception with every fault found, the payload as it was accepted, its fixes and its audit trail.
+
+    Of a journal that an ERP refused, ``raw`` is the journal as it was sent.
+    """
 
     exception: ExceptionRow
     faults: list[dict[str, Any]]
@@ -216,16 +220,27 @@ def detail(
     row = connection.execute(_sql.one, {"exception_id": exception_id} | _levels(levels)).fetchone()
     if row is None:
         return None
-    *fields, faults, ordinal, body, note = row
-    raw = frames.unpack(bytes(body))[ordinal]
+    *fields, faults, ordinal, body, journal_id, note = row
+    if body is not None:
+        raw = _shown(frames.unpack(bytes(body))[ordinal])
+    else:
+        raw = _document(connection, journal_id)
     return ExceptionDetail(
         ExceptionRow(*fields),
         faults,
-        _shown(raw),
+        raw,
         note,
         [_proposal(one) for one in connection.execute(_sql.proposals, (exception_id,))],
         [Action(*one) for one in connection.execute(_sql.actions, (exception_id,))],
     )
+
+
+def _document(connection: psycopg.Connection, journal_id: int | None) -> msgspec.Raw:
+    """What an exception about a journal is about: the journal as it is sent. About an ERP as a whole: nothing."""
+    if journal_id is None:
+        return msgspec.Raw(b"null")
+    (document,) = documents.load(connection, [journal_id])
+    return msgspec.Raw(msgspec.json.encode(document))
 
 
 def _proposal(row: tuple[Any, ...]) -> Proposal:

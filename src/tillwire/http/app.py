@@ -13,8 +13,8 @@ from litestar.openapi import OpenAPIConfig
 import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
-from tillwire.exceptions.fixes import FixRefused, NoSuchException
-from tillwire.http import connections, documentation, exceptions, health, ledger, masterdata, proof
+from tillwire.exceptions.held import FixRefused, NoSuchException
+from tillwire.http import connections, documentation, exceptions, health, ledger, masterdata, posting, proof
 from tillwire.http.authentication import require_key
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
@@ -51,12 +51,14 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
             masterdata.records,
             masterdata.record,
             masterdata.upsert,
+            posting.waiting,
         ],
     )
     return Litestar(
         route_handlers=[
             guarded,
             connections.deliver,
+            posting.called_back,
             health.healthz,
             health.readyz,
             health.metrics,

@@ -17,11 +17,13 @@ from tillwire.exceptions.queue import Cause, ExceptionDetail, ExceptionRow
 from tillwire.http import exceptions
 from tillwire.http.connections import ConnectionStatus, Receipt
 from tillwire.http.events import PATH
+from tillwire.http.posting import CallbackReceipt
 from tillwire.masterdata.bulk import Outcome
 from tillwire.masterdata.listing import Page
 from tillwire.masterdata.lookup import PricesInForce, RateInForce
 from tillwire.model.event import MESSAGES
 from tillwire.model.schema import decimal_schema, envelope_schema, message_schema
+from tillwire.posting.backlog import ErpBacklog
 from tillwire.posting.drilldown import JournalWithLines, Part
 from tillwire.posting.suspense import InSuspense
 from tillwire.posting.trial_balance import Balance
@@ -149,7 +151,25 @@ def _describe_deliver(described: dict[str, Any]) -> None:
     }
 
 
+_CALLBACK = "/v1/erps/{name}/callback"
+
+
+def _describe_callback(described: dict[str, Any]) -> None:
+    """Bodies of ERPs that call back: whatever the ERP's connector reads, and proves to be the ERP's."""
+    operation = described["paths"][_CALLBACK]["post"]
+    operation["security"] = []
+    operation["requestBody"] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    receipt = {"$ref": "#/components/schemas/CallbackReceipt"}
+    operation["responses"] |= {
+        "200": {"description": "on disk", "content": {"application/json": {"schema": receipt}}},
+        "400": _problem_response("the connector cannot read it, or a parameter is wrong"),
+        "401": _problem_response("it does not prove to come from the ERP"),
+        "413": _problem_response("body over the limit"),
+    }
+
+
 _RESULTS: dict[str, Any] = {
+    "/v1/posting/backlog": list[ErpBacklog],
     "/v1/connections": list[ConnectionStatus],
     "/v1/reconciliation": Report,
     "/v1/ledger/balance": list[Balance],
@@ -267,6 +287,8 @@ def document(app: Any) -> dict[str, Any]:
     _describe_results(described)
     components["schemas"]["Receipt"] = msgspec.json.schema(Receipt)["$defs"]["Receipt"]
     _describe_deliver(described)
+    components["schemas"]["CallbackReceipt"] = msgspec.json.schema(CallbackReceipt)["$defs"]["CallbackReceipt"]
+    _describe_callback(described)
     for path, operations in described["paths"].items():
         for operation in operations.values():
             if "{" in path or path in _MAY_MISS:

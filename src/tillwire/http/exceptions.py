@@ -16,7 +16,8 @@ from litestar.params import Parameter
 
 from tillwire import bootstrap, clock
 from tillwire.exceptions import fixes, queue
-from tillwire.exceptions.fixes import Fixed, FixRefused, NoSuchException, PayloadRefused
+from tillwire.exceptions.fixes import Fixed
+from tillwire.exceptions.held import FixRefused, NoSuchException, PayloadRefused
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 

@@ -40,6 +40,7 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.connectors = bootstrap.inbound_connectors(settings)
+        self.callbacks = bootstrap.callback_connectors(settings)
         owner = bootstrap.policy(settings.rules).owner("duplicate_conflict")
         self.group_commit = GroupCommit(settings.database_url, conflict_owner=owner)
         self.pool = AsyncConnectionPool(settings.database_url, min_size=1, max_size=4, open=False, **_POOL)

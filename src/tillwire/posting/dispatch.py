@@ -1,229 +1,136 @@
-"""Dispatch: journals to the ERP, exactly once, within its limits, however it fails.
+"""Dispatch: journals and documents to every ERP, exactly once, within its limits, however it fails.
 
-States: built, sent, posted, rejected, unknown. A journal is marked sent, durably, before the call that sends it;
-whoever finds it so after a crash looks it up by its reference before anything is sent again. One lane per hub: an
-advisory lock makes further dispatchers stand by.
+A process runs a thread for every lane of every ERP. Of several processes one owns a lane and the others stand by. So an
+ERP that is slow, or away, holds up nothing but what goes there.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from decimal import Decimal
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import psycopg
 import structlog
 
+from tillwire.config import ErpPolicy
 from tillwire.config import Posting as PostingSettings
-from tillwire.connectors.erp import DuplicatePostingError, ErpConnector, Posted, PostingOutcome, Rejected, Unknown
-from tillwire.database import sql
-from tillwire.errors import AuthenticationError, ConfigurationError, OutcomeUnknownError, TransientError
-from tillwire.faultpoints import passing
-from tillwire.model.ledger import ErpDocument, Journal, JournalLine
+from tillwire.connectors.erp import ErpConnector
+from tillwire.posting.gate import Gate
+from tillwire.posting.lane import Lane, lane_count
 
-_sql = sql.load("tillwire.posting", "posting.sql")
 _log = structlog.get_logger(__name__)
 
-_NOTHING_HAPPENED = (TransientError, AuthenticationError, ConfigurationError)
-"""What a connector raises when the ERP has not done anything."""
+STAND_BY_S = 0.5
+"""How often a lane that somebody else owns is tried."""
 
-_LANE = 0x7111_0002
+AGAIN_S = 0.5
+AGAIN_MOST_S = 30.0
+"""A lane that broke down by a fault of ours begins again so soon at first, and at the latest."""
+
+Chore = Callable[[Lane, psycopg.Connection, Gate], object]
+"""What the owner of an ERP's first lane does while nothing waits there."""
+
+
+class Stopping(Protocol):
+    """A request to stop."""
+
+    def __bool__(self) -> bool:
+        """True once it is made."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until it is made."""
+        ...
 
 
 class Dispatcher:
-    """Sends journals over one connector, on one database connection (in autocommit)."""
+    """The lanes of one process. ``start`` them, ``join`` them after the stop was asked for."""
 
-    def __init__(self, connection: psycopg.Connection, connector: ErpConnector, settings: PostingSettings) -> None:
-        self._connection = connection
-        self._connector = connector
-        self._settings = settings
-        self._owns_lane = False
-        self._failures = 0
+    def __init__(
+        self,
+        policies: Sequence[ErpPolicy],
+        settings: PostingSettings,
+        stop: Stopping,
+        *,
+        connect: Callable[[], psycopg.Connection],
+        make_connector: Callable[[ErpPolicy], ErpConnector],
+        chore: Chore | None = None,
+    ) -> None:
+        """``connect`` gives a connection in autocommit; every lane has one, and a connector, of its own.
 
-    def own_lane(self) -> bool:
-        """Take the lane if it is free. What a dead predecessor left marked sent becomes unknown."""
-        if not self._owns_lane:
-            row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (_LANE,)).fetchone()
-            self._owns_lane = bool(row and row[0])
-            if self._owns_lane:
-                orphans = self._connection.execute(_sql.orphans).rowcount
-                if orphans:
-                    _log.warning("journals_left_by_a_dead_dispatcher", journals=orphans)
-        return self._owns_lane
-
-    def dispatch_once(self) -> int:
-        """Settle what is unknown, then send one batch; returns how many journals were dealt with.
-
-        Errors of the ERP are noted with the journals and tried again later; they do not raise.
+        Raises ``ConfigurationError`` if a connector cannot be made.
         """
-        if not self.own_lane():
-            return 0
-        return self._settle() + self._send()
-
-    def _wait_s(self) -> float:
-        """Exponential back-off over failures in a row."""
-        return min(self._settings.retry_most_s, self._settings.retry_first_s * 2 ** min(self._failures, 16))
-
-    def _send(self) -> int:
-        rows = self._connection.execute(_sql.to_send, {"most": self._settings.batch_journals}).fetchall()
-        if not rows:
-            return 0
-        journals = self._journals(rows)
-        self._connection.execute(_sql.mark_sent, ([row[0] for row in rows],))
-        passing("posting.before_send")
-        references = [journal.reference for journal in journals]
-        try:
-            outcomes: Sequence[PostingOutcome] = self._connector.post(journals)
-        except _NOTHING_HAPPENED as error:
-            self._resend(references, error)
-            return 0
-        except OutcomeUnknownError as error:
-            outcomes = [Unknown(reference, str(error)) for reference in references]
-        passing("posting.after_send")
-        self._record(outcomes)
-        return len(outcomes)
-
-    def _resend(self, references: list[str], error: Exception) -> None:
-        """Nothing has happened at the ERP: the journals are as good as never sent."""
-        wait_s = getattr(error, "retry_after_s", None) or self._wait_s()
-        self._failures += 1
-        _log.warning("erp_not_reached", error=str(error), journals=len(references), wait_s=wait_s)
-        parameters = {"references": references, "reason": str(error), "wait_s": wait_s}
-        self._connection.execute(_sql.mark_to_resend, parameters)
-
-    def _record(self, outcomes: Sequence[PostingOutcome]) -> None:
-        passing("posting.before_record")
-        unknown = False
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            for outcome in outcomes:
-                match outcome:
-                    case Posted(reference, document_id, number):
-                        parameters = {"reference": reference, "document_id": document_id, "number": number}
-                        cursor.execute(_sql.mark_posted, parameters)
-                    case Rejected(reference, reason):
-                        _log.error("journal_rejected", reference=reference, reason=reason)
-                        cursor.execute(_sql.mark_rejected, {"reference": reference, "reason": reason})
-                    case Unknown(reference, reason):
-                        unknown = True
-                        cursor.execute(
-                            _sql.mark_unknown,
-                            {"reference": reference, "reason": reason, "wait_s": self._wait_s()},
-                        )
-        self._failures = self._failures + 1 if unknown else 0
-
-    def _settle(self) -> int:
-        """Look up what is unknown: post drafts, note what is posted, send again what is surely not there."""
-        most = self._settings.batch_journals * 4
-        parameters = {"settle_s": self._settings.settle_s, "most": most}
-        rows = self._connection.execute(_sql.to_look_up, parameters).fetchall()
-        if not rows:
-            return 0
-        references = [reference for reference, _, _ in rows]
-        try:
-            found = self._find(references)
-            drafts = [document for document in found.values() if not document.posted]
-            outcomes = self._connector.finish(drafts) if drafts else []
-        except (*_NOTHING_HAPPENED, OutcomeUnknownError, DuplicatePostingError) as error:
-            self._failures += 1
-            _log.warning("look_up_failed", error=str(error), journals=len(references))
-            self._record([Unknown(reference, str(error)) for reference in references])
-            return 0
-        outcomes += [
-            Posted(document.reference, document.document_id, document.number or "")
-            for document in found.values()
-            if document.posted
-        ]
-        self._record(outcomes)
-        missing = [(reference, settled) for reference, _, settled in rows if reference not in found]
-        again = [reference for reference, settled in missing if settled]
-        if again:
-            _log.warning("journals_not_there", journals=len(again), reaction="sending again")
-            reason = "looked up after a lost reply: the ERP does not have it"
-            self._connection.execute(_sql.mark_to_resend, {"references": again, "reason": reason, "wait_s": 0})
-        reason = "the ERP does not show it yet; it may still be working on it"
-        self._record([Unknown(reference, reason) for reference, settled in missing if not settled])
-        return len(found)
-
-    def _find(self, references: Sequence[str]) -> dict[str, ErpDocument]:
-        """As the connector; journals that are there twice are marked so, loudly, and taken out of the lane."""
-        try:
-            return self._connector.find(references)
-        except DuplicatePostingError as error:
-            _log.critical("journal_posted_twice", references=sorted(error.duplicates), error=str(error))
-            for reference in error.duplicates:
-                self._connection.execute(_sql.mark_duplicate, {"reference": reference, "reason": str(error)})
-            return error.found
-
-    def _journals(self, rows: Sequence[tuple]) -> list[Journal]:
-        lines: dict[int, list[JournalLine]] = defaultdict(list)
-        ids = [row[0] for row in rows]
-        rows_of = self._connection.execute(_sql.lines_of, (ids,))
-        for journal_id, account, debit, credit, component, code, original_date in rows_of:
-            text = f"{component} {code}" + (f", of {original_date}" if original_date else "")
-            lines[journal_id].append(JournalLine(account=account, debit=debit, credit=credit, description=text))
-        return [
-            Journal(
-                reference=reference,
-                company=company,
-                store=store,
-                business_date=business_date,
-                currency=currency,
-                description=f"Store {store}, {business_date}, no. {version}: {transactions} transactions",
-                lines=tuple(lines[journal_id]),
-            )
-            for journal_id, reference, company, store, business_date, version, currency, transactions in rows
+        self._policies = policies
+        self._settings = settings
+        self._stop = stop
+        self._connect = connect
+        self._make_connector = make_connector
+        self._chore = chore
+        self._threads = [
+            threading.Thread(target=self._run, args=(policy, number), name=f"lane-{policy.name}-{number}")
+            for policy in policies
+            if policy.enabled
+            for number in range(self._lanes_of(policy))
         ]
 
-
-def confirm(connection: psycopg.Connection, connector: ErpConnector, *, again: bool = False) -> list[str]:
-    """Read posted journals back from the ERP and compare them, account by account, with ours.
-
-    Notes the time on those that agree; returns a sentence for each difference. ``again`` also reads those that were
-    confirmed before. Raises ``TransientError`` or ``OutcomeUnknownError`` if the ERP cannot be read.
-    """
-    differences: list[str] = []
-    after = ""
-    while True:
-        parameters = {"again": again, "after": after, "most": 200}
-        rows = connection.execute(_sql.to_confirm, parameters).fetchall()
-        if not rows:
-            return differences
-        references = [reference for reference, _ in rows]
-        after = references[-1]
-        ours: dict[str, dict[str, Decimal]] = {reference: {} for reference in references}
-        for reference, account, balance in connection.execute(_sql.lines_by_reference, (references,)):
-            if balance:
-                ours[reference][account] = balance
+    def _lanes_of(self, policy: ErpPolicy) -> int:
+        connector = self._make_connector(policy)
         try:
-            documents = connector.read_back(references)
-        except DuplicatePostingError as error:
-            differences += [f"{reference}: posted more than once in the ERP" for reference in error.duplicates]
-            single = [reference for reference in references if reference not in error.duplicates]
-            connection.execute(_sql.unconfirm, (list(error.duplicates),))
-            references, documents = single, connector.read_back(single)
-        good: list[str] = []
-        bad: list[str] = []
-        for reference in references:
-            difference = _difference(ours[reference], documents.get(reference))
-            if difference is None:
-                good.append(reference)
+            return lane_count(policy, connector)
+        finally:
+            connector.close()
+
+    def start(self) -> None:
+        """Start a thread for every lane."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until all of them have ended."""
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _run(self, policy: ErpPolicy, number: int) -> None:
+        """One lane, until asked to stop. Whatever breaks, it begins again: its lock is gone with its connection, so
+        that what it had sent is looked up first.
+        """
+        again_s = AGAIN_S
+        while not self._stop:
+            try:
+                self._work(policy, number)
+            except psycopg.OperationalError as error:
+                _log.warning("database_away", erp=policy.name, lane=number, error=str(error).strip())
+                again_s = AGAIN_S
+            except Exception:  # noqa: BLE001 - a lane that ends unseen would keep its journals for ever
+                _log.exception("lane_broke_down", erp=policy.name, lane=number, again_s=again_s)
             else:
-                bad.append(reference)
-                differences.append(f"{reference}: {difference}")
-        connection.execute(_sql.confirm, (good,))
-        connection.execute(_sql.unconfirm, (bad,))
+                continue
+            self._stop.wait(again_s)
+            again_s = min(AGAIN_MOST_S, again_s * 2)
 
-
-def _difference(ours: dict[str, Decimal], document: ErpDocument | None) -> str | None:
-    if document is None:
-        return "the ERP does not have it"
-    if not document.posted:
-        return "the ERP has it as a draft only"
-    theirs: dict[str, Decimal] = defaultdict(Decimal)
-    for line in document.lines:
-        theirs[line.account] += line.debit - line.credit
-    for account in sorted(ours.keys() | theirs.keys()):
-        mine, its = ours.get(account, Decimal(0)), theirs.get(account, Decimal(0))
-        if mine != its:
-            return f"account {account} is {its} in the ERP, {mine} here"
-    return None
+    def _work(self, policy: ErpPolicy, number: int) -> None:
+        connector = self._make_connector(policy)
+        try:
+            with self._connect() as connection:
+                gate = Gate(connection, policy, wait=self._stop.wait, stopping=lambda: bool(self._stop))
+                connector.watched_by(gate)
+                lane = Lane(
+                    connection,
+                    connector,
+                    policy,
+                    gate,
+                    number=number,
+                    policies=self._policies,
+                    closed_period=self._settings.closed_period,
+                )
+                while not self._stop:
+                    if not lane.own():
+                        self._stop.wait(STAND_BY_S)
+                    elif not lane.work():
+                        if self._chore is not None and number == 0 and lane.idle():
+                            self._chore(lane, connection, gate)
+                        self._stop.wait(self._settings.idle_ms / 1000)
+        finally:
+            connector.close()

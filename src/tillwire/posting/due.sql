@@ -24,13 +24,14 @@ SET last_offset = greatest(posting_due.last_offset, excluded.last_offset), event
 ORDER BY business_date, store
 
 -- name: take
--- A row that a worker is adding to is locked, and left for the next look.
+-- A row that a worker is adding to is locked, and left for the next look. A store that master data does not know (a lenient
+-- configuration lets its sales in) is of no company.
 SELECT d.store, d.business_date, d.last_offset, coalesce(c.next_offset, 0), d.events,
-       convert_from(m.body, 'UTF8')::jsonb ->> 'company',
+       coalesce(convert_from(m.body, 'UTF8')::jsonb ->> 'company', ''),
        coalesce(convert_from(m.body, 'UTF8')::jsonb ->> 'region', '')
 FROM posting_due d
 JOIN unnest(%(stores)b::text[], %(dates)b::date[]) AS w (store, business_date) USING (store, business_date)
-JOIN master_record m ON m.type = 'tillwire.master.store.v1' AND m.id = d.store
+LEFT JOIN master_record m ON m.type = 'tillwire.master.store.v1' AND m.id = d.store
 LEFT JOIN posting_cursor c USING (store, business_date)
 ORDER BY d.business_date, d.store
 FOR UPDATE OF d SKIP LOCKED

@@ -1,4 +1,4 @@
-"""Fiscal periods: on which day something counts in the books when the period of its own day is closed."""
+"""Fiscal periods as master data knows them: on which day something counts when the period of its own day is closed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
-from tillwire.model.master import PeriodRecord
+from tillwire.model.master import PeriodRecord, joined
 
 _sql = sql.load("tillwire.posting", "periods.sql")
-_decoder = msgspec.json.Decoder(PeriodRecord)
+_decode = msgspec.json.Decoder(PeriodRecord).decode
 
 
 class Periods:
@@ -27,20 +27,27 @@ class Periods:
         """The day itself if it may be posted to (no period of the company's is known, or one that holds it is open),
         else the first day of the next open period; none if there is no later one.
         """
-        periods = self._of.get(company)
-        if not periods:
+        known = self._of.get(company, [])
+        if not known or any(one.open and one.first <= day <= one.last for one in known):
             return day
-        if any(one.open and one.first <= day <= one.last for one in periods):
-            return day
-        return next((one.first for one in periods if one.open and one.first > day), None)
+        return self.next_open(company, day)
+
+    def next_open(self, company: str, day: date) -> date | None:
+        """The first day of the first open period that begins after ``day``, if there is one."""
+        return next((one.first for one in self._of.get(company, []) if one.open and one.first > day), None)
 
 
 def load(connection: psycopg.Connection, companies: Collection[str]) -> Periods:
     """The periods of these companies."""
-    rows = connection.execute(_sql.periods, (sorted(companies),))
-    return Periods([_decoder.decode(body) for (body,) in rows])
+    prefixes = [joined(company, "") for company in companies]
+    return Periods([_decode(body) for (body,) in connection.execute(_sql.periods, (prefixes,))])
 
 
 def posting_date(connection: psycopg.Connection, company: str, day: date) -> date | None:
     """As ``Periods.posting_date``, looked up for one day."""
     return load(connection, [company]).posting_date(company, day)
+
+
+def next_open(connection: psycopg.Connection, company: str, day: date) -> date | None:
+    """As ``Periods.next_open``, looked up for one day."""
+    return load(connection, [company]).next_open(company, day)

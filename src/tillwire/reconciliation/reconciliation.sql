@@ -91,7 +91,7 @@ WITH waiting AS (
     SELECT x.*, x.entity AS base
     FROM exception x
     WHERE state IN ('open', 'waiting', 'retrying', 'approval') AND severity = 'blocking' AND code <> 'duplicate_conflict'
-      AND store IS NOT NULL AND business_date IS NOT NULL
+      AND group_id IS NOT NULL AND store IS NOT NULL AND business_date IS NOT NULL
       AND (%(store)s::text IS NULL OR store = %(store)s)
       AND business_date >= %(first)s AND business_date <= %(last)s
 ), newest AS (

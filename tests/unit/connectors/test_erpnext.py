@@ -102,6 +102,12 @@ def test_many_journals_take_few_calls(at_once: Rig, drafts: Rig) -> None:
         assert len(made.simulator.called_at) - before == expected
 
 
+def test_long_and_strange_references_fit_the_urls_that_a_site_takes(erp: Rig) -> None:
+    journals = [erp.journal(reference=f"{number:03}/{'ß é/' * 30}") for number in range(50)]
+    settle(erp.connector(), *journals)
+    erp.assert_books(*journals)
+
+
 def test_accounts_may_be_told_by_name(at_once: Rig) -> None:
     names = [f"{code} - Account {code} - SIM" for code in ("1010", "4000")]
     lines = (at_once.line(names[0], Decimal(5)), at_once.line(names[1], Decimal(-5)))

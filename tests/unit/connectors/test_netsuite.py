@@ -22,7 +22,7 @@ from tillwire.connectors.netsuite.books import external_id, memo
 from tillwire.connectors.netsuite.client import refusal_kind
 from tillwire.connectors.netsuite.simulator import NetSuiteSimulator
 from tillwire.errors import AuthenticationError, ConfigurationError, ContractChangedError, RateLimitedError
-from tillwire.model.ledger import Journal, JournalLine
+from tillwire.model.ledger import Journal, JournalLine, StockDocument, StockLine
 from tillwire.model.master import AccountRecord
 from tillwire.model.money import Money
 
@@ -334,6 +334,87 @@ def test_what_waits_for_an_approval_is_accepted_until_somebody_approves(erp: Net
     assert connector.find(["a"])["a"].posted
 
 
+# ---- stock
+
+
+def stock(**changes: Any) -> StockDocument:
+    moved = (
+        StockLine(sku="milk-1l", quantity=Decimal("-2.5"), unit="EA", reason="sale"),
+        StockLine(sku="milk-1l", quantity=Decimal(1), unit="EA", reason="return", bucket="unavailable"),
+    )
+    told: dict[str, Any] = {"reference": "SIM/101/7/stock", "company": "SIM", "store": "101", "business_date": DAY,
+                            "description": "Store 101", "lines": moved}  # fmt: skip
+    return StockDocument(**told | changes)
+
+
+STOCK = {"adjustment_accounts": {"SIM": "4000"}}
+
+
+def test_stock_is_adjusted_at_the_stores_location_and_read_back(erp: NetSuiteSimulator) -> None:
+    connector = connect(erp, **STOCK)
+    (outcome,) = connector.post([stock()])
+    assert isinstance(outcome, Posted)
+    assert connector.post([stock()]) == [outcome]
+    assert erp.held("stock") == 1
+    document = connector.read_back(["SIM/101/7/stock"], "stock")["SIM/101/7/stock"]
+    assert document.goods == stock().lines
+    assert connector.find(["SIM/101/7/stock"]) == {}, "it is no journal"
+    (line, _) = erp.tables.rows("transactionline")
+    assert erp.tables.rows("location", id=line["location"])[0]["externalid"] == "101"
+
+
+def test_stock_is_taken_only_where_an_account_is_told(erp: NetSuiteSimulator) -> None:
+    assert connect(erp, adjustment_accounts={}).takes == {"journal"}
+    (outcome,) = connect(erp, adjustment_accounts={}).post([stock()])
+    assert isinstance(outcome, Rejected)
+    assert connect(erp, **STOCK).takes == {"journal", "stock"}
+    with pytest.raises(ConfigurationError, match="all or none"):
+        connect(erp, adjustment_accounts={"OTHER": "4000"})
+    with pytest.raises(ConfigurationError, match="needs a dimension that is the location"):
+        connect(erp, dimensions={}, **STOCK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"lines": (StockLine(sku="nosuch", quantity=Decimal(1), unit="EA", reason="found"),)}, "other", "item nosuch"),
+        ({"company": "OTHER"}, "other", "'OTHER' has no subsidiary"),
+        ({"business_date": date(1999, 1, 1)}, "closed_period", "no accounting period"),
+    ],
+)
+def test_stock_that_netsuite_cannot_take_is_rejected(
+    erp: NetSuiteSimulator, changes: dict[str, Any], kind: str, words: str
+) -> None:
+    (outcome,) = connect(erp, **STOCK).post([stock(**changes)])
+    assert isinstance(outcome, Rejected)
+    assert outcome.kind == kind
+    assert words in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"inventory": {"items": []}}, "at least one line item"),
+        ({"account": {"id": "77"}}, "field: account"),
+        ({"inventory": {"items": [{"item": {"id": "1"}, "location": {"externalId": "101"}, "adjustQtyBy": "2"}]}},
+         "field: adjustQtyBy"),
+        ({"inventory": {"items": [{"item": {"id": "1"}, "adjustQtyBy": 2}]}}, "field: location"),
+        ({"inventory": {"items": [{"item": "milk-1l", "adjustQtyBy": 2}]}}, "field: item"),
+        ({"line": {"items": []}}, "'line'"),
+    ],
+)  # fmt: skip
+def test_adjustments_that_netsuite_would_refuse(erp: NetSuiteSimulator, changes: dict[str, Any], words: str) -> None:
+    connect(erp).post([journal()])
+    right = {"tranDate": "2026-03-05", "postingPeriod": {"id": march()}, "subsidiary": {"id": "1"},
+             "account": {"id": "1"}, "inventory": {"items": [
+                 {"item": {"id": "1"}, "location": {"externalId": "101"}, "adjustQtyBy": 2}]}}  # fmt: skip
+    path, strict = "/services/rest/record/v1/inventoryAdjustment", {"X-NetSuite-PropertyNameValidation": "Error"}
+    assert send(erp, path, right, **strict).status_code == 204
+    answer = send(erp, path, right | changes, **strict)
+    assert answer.status_code == 400
+    assert words in answer.json()["o:errorDetails"][0]["detail"]
+
+
 # ---- the simulator is strict
 
 
@@ -422,7 +503,7 @@ def test_accounts_are_those_of_a_companys_subsidiary(erp: NetSuiteSimulator) -> 
     erp.tables.insert("account", acctnumber="2", accttype="OthCurrLiab", subsidiary="1", includechildren="F")
     erp.tables.insert("account", acctnumber="3", accttype="COGS", subsidiary="3, 2", isinactive="T")
     erp.tables.insert("account", acctnumber="4", accttype="NonPosting", subsidiary="1, 2")
-    pulled = connect(erp, subsidiaries={"TOP": "1", "LOW": "2"}).pull("account")
+    pulled = connect(erp, subsidiaries={"TOP": "1", "LOW": "2"}, adjustment_accounts={}).pull("account")
     told = {(r.company, r.account, r.kind, r.active) for r in pulled if isinstance(r, AccountRecord)}
     assert told == {
         ("TOP", "1", "revenue", True),

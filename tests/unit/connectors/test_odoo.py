@@ -44,11 +44,9 @@ def call(erp: Rig, model: str, method: str, *args: Any, **named: Any) -> Any:
 def raw(erp: Rig, params: Any, **changes: Any) -> Any:
     body = {"jsonrpc": "2.0", "method": "call", "params": params, "id": 1} | changes
     answer = httpx2.post(f"{erp.simulator.url}/jsonrpc", json=body).json()
-    return (
-        answer["result"]
-        if "result" in answer
-        else f"{answer['error']['data']['name']}: {answer['error']['data']['message']}"
-    )
+    if "error" not in answer:
+        return answer.get("result")
+    return f"{answer['error']['data']['name']}: {answer['error']['data']['message']}"
 
 
 def row(erp: Rig, **changes: str) -> list[str]:

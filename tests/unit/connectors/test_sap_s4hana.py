@@ -28,7 +28,7 @@ from tillwire.connectors.sap_s4hana.simulator_messages import WrongMessageError,
 from tillwire.connectors.sap_s4hana.simulator_odata import SETS
 from tillwire.connectors.sap_s4hana.soap import NotReadableError, parse
 from tillwire.connectors.sap_s4hana.unanswered import Unanswered
-from tillwire.connectors.simulation import Answer
+from tillwire.connectors.simulation import Answer, json_answer
 from tillwire.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -403,6 +403,43 @@ def test_what_is_no_matter_of_a_journal_is_no_rejection(
     monkeypatch.setattr(synchronous, "_query", lambda _: Answer(status, b"service is not active"))
     with pytest.raises(error, match="service is not active"):
         connector.find(["R1"])
+
+
+@pytest.mark.parametrize(
+    ("amount", "code", "negative", "debit"),
+    [("5.000", "S", False, "5"), ("-5.000", "H", False, "-5"), ("-5.000", "S", True, "-5"), ("-5.000", "S", False, "")],
+)
+def test_sign_and_code_of_an_item_must_agree_unless_it_is_a_negative_posting(
+    synchronous: SapSimulator, monkeypatch: pytest.MonkeyPatch, amount: str, code: str, negative: bool, debit: str
+) -> None:
+    sent = journal()
+    row = {
+        "CompanyCode": "1010",
+        "FiscalYear": "2026",
+        "AccountingDocument": "0110000000",
+        "AccountingDocumentItem": "001",
+        "DocumentReferenceID": document_reference(sent.reference),
+        "PostingDate": "/Date(1771027200000)/",
+        "IsReversal": False,
+        "IsReversed": False,
+        "GLAccount": "0011001000",
+        "DebitCreditCode": code,
+        "AmountInTransactionCurrency": amount,
+        "DocumentItemText": None,
+        "IsNegativePosting": negative,
+        "ProfitCenter": "",
+    }
+    monkeypatch.setattr(synchronous, "_query", lambda _: json_answer({"d": {"results": [row]}}))
+    connector = connect(synchronous)
+    if not debit:
+        with pytest.raises(ContractChangedError, match="sign and code differ"):
+            connector.read_back([sent.reference])
+        return
+    document = connector.read_back([sent.reference])[sent.reference]
+    (line,) = document.lines
+    assert line.debit - line.credit == Decimal(debit)
+    assert line.account == "11001000"
+    assert document.posting_date == DAY
 
 
 # ---- confirmations

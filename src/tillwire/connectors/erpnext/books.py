@@ -9,9 +9,8 @@ from decimal import Decimal
 import msgspec
 
 from tillwire.connectors.erp import RejectionKind
-from tillwire.connectors.erp_run import pieces
 from tillwire.connectors.erpnext.payload import Account, Valuation
-from tillwire.connectors.erpnext.rest import FrappeRest
+from tillwire.connectors.erpnext.rest import FrappeRest, looked_for
 from tillwire.connectors.erpnext.settings import ErpNextSettings
 from tillwire.errors import ConfigurationError
 from tillwire.model.ledger import Journal
@@ -78,10 +77,10 @@ def look_up(rest: FrappeRest, settings: ErpNextSettings, currency: str, journals
 def _accounts(rest: FrappeRest, settings: ErpNextSettings, currency: str, codes: Iterable[str]) -> dict[str, Account]:
     field = "account_number" if settings.accounts_by == "number" else "name"
     found: dict[str, Account] = {}
-    for some in pieces(sorted(codes), settings.batch_references):
+    for some in looked_for(codes, settings.batch_references):
         filters = [
             ["company", "=", settings.company],
-            [field, "in", list(some)],
+            [field, "in", some],
             ["is_group", "=", 0],
             ["disabled", "=", 0],
         ]

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tillwire.connectors.erp import DuplicatePostingError
-from tillwire.connectors.erp_run import pieces
 from tillwire.connectors.erpnext.payload import DOCTYPE, carried
-from tillwire.connectors.erpnext.rest import FrappeRest
+from tillwire.connectors.erpnext.rest import FrappeRest, looked_for
 from tillwire.connectors.erpnext.settings import ErpNextSettings
 from tillwire.model.ledger import ErpDocument, JournalLine
 
@@ -36,8 +35,8 @@ def look_up(rest: FrappeRest, settings: ErpNextSettings, references: Sequence[st
     """What ERPNext holds under these references, posted or draft; cancelled entries are none."""
     by_carried = {carried(reference): reference for reference in references}
     several: dict[str, list[ErpDocument]] = {}
-    for some in pieces(sorted(by_carried), settings.batch_references):
-        filters = [["company", "=", settings.company], [settings.field, "in", list(some)], ["docstatus", "<", 2]]
+    for some in looked_for(by_carried, settings.batch_references):
+        filters = [["company", "=", settings.company], [settings.field, "in", some], ["docstatus", "<", 2]]
         fields = ["name", "docstatus", "posting_date", settings.field]
         for row in rest.rows(DOCTYPE, filters, fields, order="creation asc"):
             reference = by_carried.get(row[settings.field])
@@ -78,8 +77,8 @@ def with_lines(rest: FrappeRest, settings: ErpNextSettings, found: dict[str, Erp
         "credit_in_account_currency",
         "remarks",
     ]
-    for some in pieces(names, settings.batch_references):
-        filters = [["voucher_type", "=", DOCTYPE], ["voucher_no", "in", list(some)], ["is_cancelled", "=", 0]]
+    for some in looked_for(names, settings.batch_references):
+        filters = [["voucher_type", "=", DOCTYPE], ["voucher_no", "in", some], ["is_cancelled", "=", 0]]
         for row in rest.rows("GL Entry", filters, fields, order="creation asc"):
             rows[row["voucher_no"]].append(row)
     codes = _codes(rest, settings, {row["account"] for several in rows.values() for row in several})
@@ -94,8 +93,8 @@ def _codes(rest: FrappeRest, settings: ErpNextSettings, names: set[str]) -> dict
     if settings.accounts_by == "name":
         return {name: name for name in names}
     found: dict[str, str] = {}
-    for some in pieces(sorted(names), settings.batch_references):
-        for row in rest.rows("Account", [["name", "in", list(some)]], ["name", "account_number"], order="name asc"):
+    for some in looked_for(names, settings.batch_references):
+        for row in rest.rows("Account", [["name", "in", some]], ["name", "account_number"], order="name asc"):
             found[row["name"]] = row["account_number"] or row["name"]
     return found
 

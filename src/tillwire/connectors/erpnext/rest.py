@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +20,26 @@ _CLOSED = ("accounting period", "entries before", "fiscal year", "books have bee
 _NO_ACCOUNT = ("could not find", "does not exist", "is disabled", "group account")
 _DOUBLES = {"DuplicateEntryError", "UniqueValidationError"}
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+MOST_OF_URL = 2_500
+"""So many characters of a URL may be values that are looked for: a site's web server takes 4,094 for all of its first
+line."""
+
+
+def looked_for(values: Iterable[str], most: int) -> Iterator[list[str]]:
+    """Values in runs that fit one URL, of at most ``most``, in order."""
+    run: list[str] = []
+    length = 0
+    for value in sorted(values):
+        own = len(quote(f'"{value}",', safe=""))
+        if run and (len(run) >= most or length + own > MOST_OF_URL):
+            yield run
+            run, length = [], 0
+        run.append(value)
+        length += own
+    if run:
+        yield run
 
 
 class AlreadyThereError(RejectedError):

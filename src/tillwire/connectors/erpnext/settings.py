@@ -45,7 +45,7 @@ class ErpNextSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     batch_journals: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     """At most so many journals go into one call; Frappe takes 200."""
     batch_references: Annotated[int, msgspec.Meta(ge=1)] = 40
-    """At most so many references are looked up by one call: they stand in its URL."""
+    """At most so many references are looked up by one call; fewer where they are long, for they stand in its URL."""
 
     def __post_init__(self) -> None:
         checked_url(self.url, "url")

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import count
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import msgspec
 
@@ -32,6 +32,8 @@ UNIQUE = "custom_tillwire_reference"
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _JE = "Journal Entry"
+_LONGEST_LINE = 4094 - len("GET ? HTTP/1.1")
+"""Of a request's first line, as the web server of a site takes it."""
 
 
 class ErpNextSimulator(ErpSimulator):
@@ -49,7 +51,7 @@ class ErpNextSimulator(ErpSimulator):
         """Journal entries by name, drafts among them."""
         self.account_currencies: dict[str, str] = {}
         """Of accounts, by number, that are not kept in the company's currency."""
-        self.rates = {"EUR": Decimal("1.25")}
+        self.rates = {"EUR": Decimal("1.25"), "JPY": Decimal("0.0067")}
         self.frozen_until: date | None = None
         self.secret = "5f1a7c9e0b3d2468"
         self._numbers = count(1)
@@ -88,6 +90,8 @@ class ErpNextSimulator(ErpSimulator):
 
     def handle(self, request: Request) -> Answer:
         """One call. A failure undoes all that the call did."""
+        if len(request.path) + len(urlencode(request.query)) > _LONGEST_LINE:
+            return Answer(400, b"Bad Request: Request Line is too large", {"Content-Type": "text/html"})
         try:
             self._authorized(request)
             return Answer(200, _encode(self._serve(request)), {"Content-Type": "application/json"})
@@ -192,7 +196,12 @@ class ErpNextSimulator(ErpSimulator):
             case "Item":
                 for sku in self.skus:
                     names = {"name": sku, "item_code": sku, "item_name": sku, "item_group": "Products"}
-                    yield names | {"stock_uom": self.unit, "disabled": 0, "has_variants": 0}
+                    yield names | {
+                        "stock_uom": self.unit,
+                        "disabled": 0,
+                        "has_variants": 0,
+                        "modified": "2026-01-01 00:00:00",
+                    }
             case "Journal Entry":
                 yield from self.entries.values()
             case "GL Entry":

@@ -29,7 +29,9 @@ FIELDS: Mapping[str, frozenset[str]] = {
     ),
     "Cost Center": frozenset({"name", "company", "is_group", "disabled"}),
     "Accounting Period": frozenset({"name", "company", "start_date", "end_date", "modified"}),
-    "Item": frozenset({"name", "item_code", "item_name", "item_group", "stock_uom", "disabled", "has_variants"}),
+    "Item": frozenset(
+        {"name", "item_code", "item_name", "item_group", "stock_uom", "disabled", "has_variants", "modified"}
+    ),
     "Journal Entry": frozenset(
         {
             "doctype",

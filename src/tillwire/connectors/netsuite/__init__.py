@@ -9,7 +9,7 @@ from tillwire.connectors.spec import Spec
 SPEC = Spec(
     name="netsuite",
     title="NetSuite",
-    about="Posts journal entries over SuiteTalk REST web services, with the reference as "
+    about="Posts journal entries and inventory adjustments over SuiteTalk REST web services, with the reference as "
     "external id; finds and reads them back by SuiteQL; pulls accounts, accounting periods and items.",
     contract="SuiteTalk REST web services, record and query v1, OAuth 2.0 client credentials (2025.1)",
     roles=("erp",),

@@ -15,7 +15,7 @@ from tillwire.connectors.erp_run import pieces
 from tillwire.connectors.netsuite.books import external_id
 from tillwire.connectors.netsuite.client import NetSuiteClient, Row, quoted
 from tillwire.connectors.netsuite.settings import NetSuiteSettings
-from tillwire.model.ledger import ErpDocument, JournalLine
+from tillwire.model.ledger import DocumentKind, ErpDocument, JournalLine, StockLine
 
 MOST_NAMED = 500
 """So many are named in one query (SuiteQL takes a thousand)."""
@@ -23,8 +23,9 @@ MOST_NAMED = 500
 _TABLES = {"location": "location", "department": "department", "class": "classification"}
 _HEAD = (
     "SELECT t.id, t.externalid, t.tranid, TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, t.posting, "
-    "t.approvalstatus FROM transaction t WHERE t.type = 'Journal' AND "
+    "t.approvalstatus FROM transaction t WHERE "
 )
+_TYPES: dict[DocumentKind, str] = {"journal": "Journal", "stock": "InvAdjst"}
 _APPROVAL_REJECTED = "3"
 
 
@@ -36,14 +37,19 @@ class Found(msgspec.Struct, frozen=True):
     """Somebody there has rejected it when it was to be approved."""
 
 
-def by_reference(client: NetSuiteClient, references: Sequence[str]) -> dict[str, ErpDocument]:
+def by_reference(
+    client: NetSuiteClient, references: Sequence[str], kind: DocumentKind = "journal"
+) -> dict[str, ErpDocument]:
     """What is under these references. Raises ``DuplicatePostingError`` where two are posted under one."""
     by_external = {external_id(reference): reference for reference in references}
     found: dict[str, list[ErpDocument]] = defaultdict(list)
     for named in pieces(sorted(by_external), MOST_NAMED):
-        for row in client.query(f"{_HEAD}t.externalid IN ({', '.join(map(quoted, named))}) ORDER BY t.id"):
-            reference = by_external[row["externalid"]]
-            found[reference].append(_document(reference, row))
+        listed = ", ".join(map(quoted, named))
+        condition = f"t.type = {quoted(_TYPES[kind])} AND t.externalid IN ({listed})"
+        for row in client.query(f"{_HEAD}{condition} ORDER BY t.id"):
+            reference = by_external.get(row["externalid"])
+            if reference is not None:  # another by nothing but capitals is none of ours
+                found[reference].append(_document(reference, row))
     return _only(found)
 
 
@@ -67,6 +73,25 @@ def with_lines(
             lines[row["transaction"]].append(_line(settings, row))
     return {
         reference: msgspec.structs.replace(document, lines=tuple(lines[document.document_id]))
+        for reference, document in documents.items()
+    }
+
+
+def with_goods(client: NetSuiteClient, documents: dict[str, ErpDocument]) -> dict[str, ErpDocument]:
+    """The same inventory adjustments with what moved."""
+    goods: dict[str, list[StockLine]] = defaultdict(list)
+    for named in pieces([document.document_id for document in documents.values()], MOST_NAMED):
+        for row in client.query(
+            "SELECT tl.transaction, i.itemid, tl.quantity, tl.memo "
+            "FROM transactionline tl JOIN item i ON i.id = tl.item "
+            f"WHERE tl.transaction IN ({', '.join(named)}) ORDER BY tl.transaction, tl.id"
+        ):
+            reason, bucket, unit = [*row.get("memo", "").split(" ", 2), "", "", ""][:3]
+            goods[row["transaction"]].append(
+                StockLine(sku=row["itemid"], quantity=Decimal(row["quantity"]), unit=unit, reason=reason, bucket=bucket)
+            )
+    return {
+        reference: msgspec.structs.replace(document, goods=tuple(goods[document.document_id]))
         for reference, document in documents.items()
     }
 

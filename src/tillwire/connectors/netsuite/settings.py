@@ -48,6 +48,9 @@ class NetSuiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     somebody there has approved them."""
     custom_form: str = ""
     """The internal id of the form to enter journals by; empty: the role's preferred one."""
+    adjustment_accounts: Mapping[str, str] = {}
+    """By the hub's company, the number of the account that inventory adjustments are booked against. Told for every
+    company, stock documents are sent too; empty: journals only."""
     most_lanes: Annotated[int, Meta(ge=1, le=50)] = 4
     """Calls at once. NetSuite allows an account 5 (15 in higher tiers, 10 more with each SuiteCloud Plus licence), all
     integrations together."""
@@ -70,9 +73,20 @@ class NetSuiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         if unnamed := sorted(set(self.dimension_values) - set(self.dimensions)):
             raise ConfigurationError(f"dimension_values: dimensions has no {', '.join(unnamed)}")
 
+        if self.adjustment_accounts:
+            if set(self.adjustment_accounts) != set(self.subsidiaries):
+                raise ConfigurationError("adjustment_accounts: must name the companies of subsidiaries, all or none")
+            if "location" not in self.dimensions.values():
+                raise ConfigurationError("adjustment_accounts: stock needs a dimension that is the location")
+
     def __repr__(self) -> str:
         # The generated one would carry the key into logs and tracebacks.
         return f"NetSuiteSettings(account={self.account!r}, url={self.base_url!r})"
+
+    @property
+    def location_dimension(self) -> str:
+        """The hub's dimension that is NetSuite's location. Stock is only taken where there is one."""
+        return {field: dimension for dimension, field in self.dimensions.items()}["location"]
 
     @property
     def base_url(self) -> str:

@@ -1,4 +1,4 @@
-"""A simulated NetSuite account: OAuth 2.0 client credentials, the record ``journalEntry``, SuiteQL.
+"""A simulated NetSuite account: OAuth 2.0 client credentials, journal entries, inventory adjustments, SuiteQL.
 
 Written from NetSuite's public help pages on SuiteTalk REST web services (2025.1). What those do not say, such as the
 words of some refusals, is as users quote them.
@@ -17,10 +17,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tillwire import clock
-from tillwire.connectors.netsuite.simulator_records import Entry, InvalidError, read_entry
+from tillwire.connectors.netsuite.simulator_records import (
+    Adjustment,
+    Entry,
+    InvalidError,
+    read_adjustment,
+    read_entry,
+)
 from tillwire.connectors.netsuite.simulator_tables import SuiteQlError, Tables
 from tillwire.connectors.simulated_books import BookLine, RefusalError, SimulatedBooks
 from tillwire.connectors.simulation import Answer, ErpSimulator, Request, json_answer
+from tillwire.model.ledger import DocumentKind
 
 _TOKEN = "/services/rest/auth/oauth2/v1/token"
 _RECORDS = "/services/rest/record/v1/"
@@ -73,7 +80,14 @@ class NetSuiteSimulator(ErpSimulator):
             "url": self.url,
             "subsidiaries": {self.company: "1"},
             "dimensions": {"store": "location"},
+            "adjustment_accounts": {self.company: self.account_codes[0]},
         }
+
+    def held(self, kind: DocumentKind) -> int:
+        """Posted journals, or inventory adjustments."""
+        if kind == "stock":
+            return len(self.tables.rows("transaction", type="InvAdjst"))
+        return super().held(kind)
 
     def writes(self, request: Request) -> bool:
         """Only what makes records."""
@@ -120,8 +134,8 @@ class NetSuiteSimulator(ErpSimulator):
             )
         if request.path == _SUITEQL and request.method == "POST":
             return self._suiteql(request)
-        if request.path == f"{_RECORDS}journalEntry":
-            return self._journal_entry(request)
+        if request.path in (f"{_RECORDS}journalEntry", f"{_RECORDS}inventoryAdjustment"):
+            return self._record(request, request.path.removeprefix(_RECORDS))
         return _problem(404, f"Record type or resource {request.path} does not exist.", "NONEXISTENT_ID")
 
     # ---- tokens
@@ -192,7 +206,7 @@ class NetSuiteSimulator(ErpSimulator):
 
     # ---- records
 
-    def _journal_entry(self, request: Request) -> Answer:
+    def _record(self, request: Request, kind: str) -> Answer:
         if request.method != "POST":
             return _problem(405, f"{request.method} is not simulated.", "METHOD_NOT_ALLOWED")
         if _media_type(request) not in ("application/json", "application/vnd.oracle.resource+json"):
@@ -203,12 +217,41 @@ class NetSuiteSimulator(ErpSimulator):
         self.tables.keep_accounts(self.books.accounts, "")
         self.tables.close_periods(self.books.closed)
         strict = request.headers.get("x-netsuite-propertynamevalidation", "Warning").lower() == "error"
+        given = {"names_checked": strict, "any_dimension": self.any_dimension}
         try:
-            entry = read_entry(_content(request), self.tables, names_checked=strict, any_dimension=self.any_dimension)
-            number = self._save(entry)
+            if kind == "journalEntry":
+                number = self._save(read_entry(_content(request), self.tables, **given))
+            else:
+                number = self._adjust(read_adjustment(_content(request), self.tables, **given))
         except InvalidError as invalid:
             return _problem(400, str(invalid), invalid.code, invalid.path)
-        return Answer(204, b"", {"Location": f"{self.url}{_RECORDS}journalEntry/{number}"})
+        return Answer(204, b"", {"Location": f"{self.url}{_RECORDS}{kind}/{number}"})
+
+    def _adjust(self, made: Adjustment) -> int:
+        """Stock counts at once; what it is worth is not simulated, and so not in the ledger."""
+        self._check_head(made)
+        number = self.tables.insert(
+            "transaction",
+            externalid=made.external_id,
+            trandate=made.on.isoformat(),
+            type="InvAdjst",
+            posting="T",
+            postingperiod=made.period_id,
+            memo=made.memo or None,
+        )
+        self.tables.update("transaction", number, tranid=f"IA{number}")
+        for position, item in enumerate(made.items, 1):
+            self.tables.insert(
+                "transactionline",
+                transaction=number,
+                id=position,
+                item=item.item_id,
+                quantity=str(item.quantity),
+                location=item.location_id,
+                memo=item.memo or None,
+                subsidiary=made.subsidiary,
+            )
+        return number
 
     def _save(self, entry: Entry) -> int:
         self._check(entry)
@@ -244,12 +287,7 @@ class NetSuiteSimulator(ErpSimulator):
 
     def _check(self, entry: Entry) -> None:
         """What NetSuite says of an entry before it saves it. Raises ``InvalidError``."""
-        if entry.external_id and self.tables.rows("transaction", externalid=entry.external_id):
-            raise InvalidError("Error while accessing a resource. This record already exists.", "USER_ERROR")
-        period = self.tables.rows("accountingperiod", id=entry.period_id)[0]
-        inside = period["startdate"] <= entry.on.isoformat() <= period["enddate"]
-        if period["closed"] == "T" or period["isyear"] == "T" or not inside:
-            raise _closed(entry)
+        self._check_head(entry)
         try:
             self.books.check(entry.external_id or "", entry.on, _book_lines(entry))
         except RefusalError as refusal:
@@ -260,6 +298,14 @@ class NetSuiteSimulator(ErpSimulator):
                 raise InvalidError(words, "USER_ERROR") from refusal
             raise InvalidError(f"Error while accessing a resource. {refusal}", "USER_ERROR") from refusal
 
+    def _check_head(self, made: Entry | Adjustment) -> None:
+        if made.external_id and self.tables.rows("transaction", externalid=made.external_id):
+            raise InvalidError("Error while accessing a resource. This record already exists.", "USER_ERROR")
+        period = self.tables.rows("accountingperiod", id=made.period_id)[0]
+        inside = period["startdate"] <= made.on.isoformat() <= period["enddate"]
+        if period["closed"] == "T" or period["isyear"] == "T" or not inside:
+            raise _closed(made)
+
     def _post(self, number: int, entry: Entry) -> None:
         booked = self.books.book(
             entry.external_id or "", entry.on, entry.currency, _book_lines(entry), company=self.company,
@@ -268,7 +314,7 @@ class NetSuiteSimulator(ErpSimulator):
         self.tables.update("transaction", number, posting="T", approvalstatus="2", tranid=booked.number)
 
 
-def _closed(entry: Entry) -> InvalidError:
+def _closed(entry: Entry | Adjustment) -> InvalidError:
     return InvalidError(f"Error while accessing a resource. Invalid postingperiod reference key {entry.period_id}.",
                         "USER_ERROR")  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""The record ``journalEntry`` as the simulated NetSuite checks it: fields, types, references, amounts."""
+"""The records ``journalEntry`` and ``inventoryAdjustment`` as the simulated NetSuite checks them: fields, types,
+references, amounts."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from tillwire.connectors.netsuite.simulator_tables import Tables
 _BODY = frozenset({"externalId", "tranDate", "postingPeriod", "subsidiary", "currency", "memo", "approved", "line",
                    "customForm", "exchangeRate", "tranId", "department", "class", "location"})  # fmt: skip
 _LINE = frozenset({"account", "debit", "credit", "memo", "entity", "department", "class", "location", "eliminate"})
+_ADJUSTMENT = frozenset({"externalId", "tranDate", "postingPeriod", "subsidiary", "account", "memo", "adjLocation",
+                         "department", "class", "inventory", "tranId"})  # fmt: skip
+_ADJUSTED = frozenset({"item", "location", "adjustQtyBy", "memo", "unitCost", "department", "class"})
 _CUSTOM = re.compile(r"^(cseg|custcol|custbody)[a-z0-9_]*$")
 _TABLES = {"location": "location", "department": "department", "class": "classification"}
 MOST_MEMO = 999
@@ -53,6 +57,27 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[EntryLine, ...]
 
 
+class AdjustedItem(msgspec.Struct, frozen=True):
+    """A line of an inventory adjustment."""
+
+    item_id: int
+    location_id: int
+    quantity: Decimal
+    memo: str
+
+
+class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
+    """An inventory adjustment that may be saved."""
+
+    external_id: str | None
+    on: date
+    period_id: int
+    subsidiary: int
+    account_id: int
+    memo: str
+    items: tuple[AdjustedItem, ...]
+
+
 def wrong_value(value: object, field: str, path: str = "") -> InvalidError:
     """The words for a value that is none of this field."""
     return InvalidError(
@@ -70,9 +95,7 @@ def read_entry(content: Any, tables: Tables, *, names_checked: bool, any_dimensi
     _names(content, _BODY, names_checked, "")
     currency = _row(content, "currency", tables, "currency", "")
     period = _row(content, "postingPeriod", tables, "accountingperiod", "")
-    if content.get("subsidiary") is None:
-        raise InvalidError("Error while accessing a resource. Please enter value(s) for: Subsidiary.", "USER_ERROR")
-    subsidiary = _row(content, "subsidiary", tables, "subsidiary", "")
+    subsidiary = _subsidiary(content, tables)
     line = content.get("line")
     items = line.get("items") if isinstance(line, dict) else None
     if not isinstance(items, list) or len(items) < 2:
@@ -96,6 +119,50 @@ def read_entry(content: Any, tables: Tables, *, names_checked: bool, any_dimensi
             for position, item in enumerate(items)
         ),
     )
+
+
+def read_adjustment(content: Any, tables: Tables, *, names_checked: bool, any_dimension: bool) -> Adjustment:
+    """As ``read_entry``, of an inventory adjustment."""
+    if not isinstance(content, dict):
+        raise InvalidError("Error while parsing the request body. A JSON object is expected.")
+    _names(content, _ADJUSTMENT, names_checked, "")
+    inventory = content.get("inventory")
+    items = inventory.get("items") if isinstance(inventory, dict) else None
+    if not isinstance(items, list) or not items:
+        raise InvalidError("Error while accessing a resource. You must enter at least one line item.", "USER_ERROR")
+    return Adjustment(
+        external_id=_text(content, "externalId", 255) or None,
+        on=_date(content.get("tranDate")),
+        period_id=_row(content, "postingPeriod", tables, "accountingperiod", "")["id"],
+        subsidiary=_subsidiary(content, tables)["id"],
+        account_id=_row(content, "account", tables, "account", "")["id"],
+        memo=_text(content, "memo", MOST_MEMO),
+        items=tuple(
+            _adjusted(item, f"inventory.items[{position}]", tables, names_checked, any_dimension)
+            for position, item in enumerate(items)
+        ),
+    )
+
+
+def _adjusted(item: Any, path: str, tables: Tables, names_checked: bool, any_dimension: bool) -> AdjustedItem:
+    if not isinstance(item, dict):
+        raise InvalidError("Error while parsing the request body. A JSON object is expected.", path=path)
+    _names(item, _ADJUSTED, names_checked, path)
+    quantity = item.get("adjustQtyBy")
+    if isinstance(quantity, bool) or not isinstance(quantity, int | Decimal):
+        raise wrong_value(quantity, "adjustQtyBy", f"{path}.adjustQtyBy")
+    return AdjustedItem(
+        _row(item, "item", tables, "item", path)["id"],
+        _row(item, "location", tables, "location", path, make=any_dimension)["id"],
+        Decimal(quantity),
+        _text(item, "memo", MOST_MEMO),
+    )
+
+
+def _subsidiary(content: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
+    if content.get("subsidiary") is None:
+        raise InvalidError("Error while accessing a resource. Please enter value(s) for: Subsidiary.", "USER_ERROR")
+    return _row(content, "subsidiary", tables, "subsidiary", "")
 
 
 def _line(item: Any, path: str, tables: Tables, digits: int, names_checked: bool, any_dimension: bool) -> EntryLine:

@@ -28,7 +28,8 @@ CREATE TABLE item (id INTEGER PRIMARY KEY, itemid TEXT, displayname TEXT, itemty
 CREATE TABLE "transaction" (id INTEGER PRIMARY KEY, externalid TEXT UNIQUE, tranid TEXT, trandate TEXT, type TEXT,
     posting TEXT, approvalstatus TEXT, postingperiod INTEGER, currency INTEGER, memo TEXT);
 CREATE TABLE transactionline ("transaction" INTEGER, id INTEGER, foreignamount TEXT, memo TEXT, location INTEGER,
-    department INTEGER, class INTEGER, subsidiary INTEGER, PRIMARY KEY ("transaction", id));
+    department INTEGER, class INTEGER, subsidiary INTEGER, item INTEGER, quantity TEXT,
+    PRIMARY KEY ("transaction", id));
 CREATE TABLE transactionaccountingline ("transaction" INTEGER, transactionline INTEGER, accountingbook INTEGER,
     account INTEGER, posting TEXT, PRIMARY KEY ("transaction", transactionline, accountingbook));
 """

@@ -110,7 +110,7 @@ class OdooRpc:
             words = f"{reply.where} answered {reply.status}: {reply.text()[:300]}"
             raise self._told(ContractChangedError(f"{words}; is this Odoo's address, and JSON-RPC on?"))
         content = reply.json()
-        if not isinstance(content, dict) or ("result" not in content and "error" not in content):
+        if not isinstance(content, dict) or content.get("jsonrpc") != "2.0":
             raise self._told(reply.unreadable("no JSON-RPC answer"))
         if "error" in content:
             error = _error(content["error"], what, writes=reply.writes)
@@ -118,7 +118,7 @@ class OdooRpc:
                 # What is only read is not ours to be refused: a record or a method is not there.
                 error = ContractChangedError(f"Odoo, {what}: {error}")
             raise self._told(error)
-        return content["result"]
+        return content.get("result")  # Odoo leaves it out where a method returns nothing
 
     def _told(self, error: TillwireError) -> TillwireError:
         """The error, once who watches has been told of it."""

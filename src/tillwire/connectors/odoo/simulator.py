@@ -52,7 +52,10 @@ class OdooSimulator(ErpSimulator):
         self.external_ids: dict[str, int] = {}
         self.analytic = {"101": 31, "102": 32}
         """Analytic accounts by code."""
-        self.rates: list[Record] = [self._rate(1, 4, "EUR", "2020-01-01", "0.8")]
+        self.rates: list[Record] = [
+            self._rate(1, 4, "EUR", "2020-01-01", "0.8"),
+            self._rate(2, 5, "JPY", "2020-01-01", "149.3"),
+        ]
         self.key = _KEY
         self._numbers = count(1000)
         self._by_ref: dict[str, list[int]] = {}
@@ -99,7 +102,8 @@ class OdooSimulator(ErpSimulator):
             return Answer(400, b"Invalid JSON-RPC data")
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body.get("id")}
         try:
-            answer["result"] = self._serve(body)
+            result = self._serve(body)
+            answer |= {} if result is None else {"result": result}
         except OdooFault as fault:
             data = {"name": fault.name, "debug": "Traceback …", "message": fault.words, "arguments": [fault.words]}
             answer["error"] = {"code": 200, "message": "Odoo Server Error", "data": {**data, "context": {}}}
@@ -213,7 +217,9 @@ class OdooSimulator(ErpSimulator):
                     {"id": number, "name": f"Store {code}", "code": code} for code, number in self.analytic.items()
                 )
             case "res.currency":
-                yield from ({"id": number, "name": name} for number, name in ((2, self.currency), (4, "EUR")))
+                yield from (
+                    {"id": number, "name": name} for number, name in ((2, self.currency), (4, "EUR"), (5, "JPY"))
+                )
             case "res.currency.rate":
                 yield from self.rates
             case "account.tax":
@@ -286,8 +292,8 @@ class OdooSimulator(ErpSimulator):
         loading.check_balanced(merged)
         return merged
 
-    def _action_post(self, model: str, ids: Any) -> bool:
-        """All or none."""
+    def _action_post(self, model: str, ids: Any) -> None:
+        """All or none. Odoo's own returns False, its overriders often nothing at all."""
         moves = self._each(model, ids)
         for move in moves:
             if move["state"] != "draft":
@@ -298,7 +304,6 @@ class OdooSimulator(ErpSimulator):
                 raise user_error(str(refusal)) from refusal
         for move in moves:
             self._post(move)
-        return False
 
     def _post(self, move: Record) -> None:
         on = self._unlocked(move)

@@ -45,7 +45,8 @@ class OracleFusionConnector:
 
     name = "oracle_fusion"
     takes: frozenset[DocumentKind] = frozenset({"journal"})
-    most_lanes = 2
+    most_lanes = 1
+    """An import takes in all groups of the source: of two at once, one would refuse what the other is asked about."""
 
     def __init__(self, settings: OracleFusionSettings) -> None:
         self.settings = settings

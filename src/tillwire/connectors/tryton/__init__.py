@@ -1,4 +1,4 @@
-"""Tryton 8.2, the ERP: journals go to ``account.move`` over JSON-RPC.
+"""Tryton 8.2, the ERP: journals, stock movements and invoices, over JSON-RPC.
 
 ``server`` and ``faults`` run a real one, and get in its way, for tests and the demo.
 """
@@ -13,7 +13,7 @@ from tillwire.connectors.tryton.settings import TrytonSettings
 SPEC = Spec(
     name="tryton",
     title="Tryton",
-    about="Posts journals to ``account.move`` over JSON-RPC, and reads them back.",
+    about="Posts journals, stock movements, invoices and credit notes over JSON-RPC, and reads them back.",
     contract="Tryton 8.2, JSON-RPC",
     roles=("erp",),
     settings=TrytonSettings,

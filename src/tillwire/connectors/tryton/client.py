@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import structlog
 
-from tillwire.connectors.erp import CallWatch, Unwatched, failure_kind
+from tillwire.connectors.erp import CallWatch, Unwatched, tell_failure
 from tillwire.connectors.tryton import wire
 from tillwire.connectors.tryton.settings import TrytonSettings
 from tillwire.errors import (
@@ -134,9 +134,7 @@ class TrytonClient:
         try:
             return self._exchange(method, parameters, writes=writes)
         except TillwireError as error:
-            kind = failure_kind(error)
-            if kind is not None:
-                self.watch.failed(kind, str(error))
+            tell_failure(self.watch, error)
             raise
 
     def _exchange(self, method: str, parameters: Sequence[object], *, writes: bool) -> Any:

@@ -21,11 +21,19 @@ import msgspec
 from tillwire.errors import ConfigurationError
 
 FaultKind = Literal[
-    "unavailable", "unavailable_retry_after", "rate_limited", "lose_request", "lose_reply", "cut_reply", "delay"
+    "unavailable",
+    "unavailable_retry_after",
+    "rate_limited",
+    "lose_request",
+    "lose_reply",
+    "cut_reply",
+    "delay",
+    "twice",
 ]
 """``unavailable``: 503. ``unavailable_retry_after``: 503 with ``Retry-After``. ``rate_limited``: 429 with it.
 ``lose_request``: hangs up without passing it on. ``lose_reply``: passes it on, waits for the ERP's answer, hangs up.
-``cut_reply``: gives half of the answer. ``delay``: passes it on after a while."""
+``cut_reply``: gives half of the answer. ``delay``: passes it on after a while. ``twice``: passes it on two times, one
+after the other, and gives the first answer."""
 
 _METHOD = re.compile(rb'"method"\s*:\s*"([^"]{1,200})"')
 _HEAD_LIMIT = 64 * 1024
@@ -85,6 +93,11 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._run, name="erp-faults", daemon=True)
         self._listening = threading.Event()
         self._ended: asyncio.Event | None = None
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are being dealt with at present, those whose sender has given up included."""
+        return self._under_way
 
     def inject_next(self, kind: FaultKind, method: str = "", times: int = 1) -> None:
         """Give the next ``times`` calls whose method ends with ``method`` this fault, whatever the plan says."""
@@ -165,6 +178,10 @@ class FaultProxy:
             case "cut_reply":
                 answer = await self._forward(request)
                 await _send(writer, answer[: len(answer) // 2])
+            case "twice":
+                answer = await self._forward(request)
+                await self._forward(request)
+                await _send(writer, answer)
             case _:
                 if fault == "delay":
                     await asyncio.sleep(self.plan.delay_s)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Self
 import msgspec
 import structlog
 
+from tillwire.connectors.tryton import own_modules
 from tillwire.connectors.tryton import setup as setup_module
 from tillwire.connectors.tryton.client import TrytonClient
 from tillwire.connectors.tryton.database import ErpDatabase
@@ -50,15 +51,25 @@ class TrytonServer:
     """
 
     def __init__(
-        self, postgres: str, *, setup: ErpSetup, work_dir: Path, cache_dir: Path, database: str = "erp"
+        self,
+        postgres: str,
+        *,
+        setup: ErpSetup,
+        work_dir: Path,
+        cache_dir: Path,
+        database: str = "erp",
+        extra_modules: Sequence[Path] = (),
     ) -> None:
-        """``postgres``: libpq parameters or URI of a running server that needs no password."""
+        """``postgres``: libpq parameters or URI of a running server that needs no password. ``extra_modules``: projects
+        of modules that are activated beside those of ``setup``, without being installed."""
         self.setup = setup
+        self._extra_modules = tuple(extra_modules)
         self.work_dir = work_dir.absolute()
         self.cache_dir = cache_dir.absolute()
         self.log_file = self.work_dir / "trytond.log"
         self._database = ErpDatabase(postgres, database)
         self._config = self.work_dir / "trytond.conf"
+        self._module_folder = self.work_dir / "own-modules"
         self._credentials: _Credentials | None = None
         self._port: ReservedPort | None = None
         self._child: Child | None = None
@@ -73,7 +84,7 @@ class TrytonServer:
         return ChildSpec(
             name=name,
             argv=[str(programs / "trytond"), "-c", str(self._config), "-d", self._database.name],
-            env=_environment(),
+            env=self._environment(),
             log=self.log_file,
             prepare=self._prepare,
             ready=self._is_ready,
@@ -105,9 +116,12 @@ class TrytonServer:
             child.sweep()
             child.stop()
 
-    def settings(self) -> TrytonSettings:
-        """How the hub reaches this ERP, as a user who may enter and post moves. Only after ``start``."""
-        return self._settings(self.setup.username, self._known().password)
+    def settings(self, company: str = "") -> TrytonSettings:
+        """How the hub reaches this ERP, as a user who may enter and post moves: the first company's books, or those of
+        the one that is named. Only after ``start``.
+        """
+        made = self._settings(self.setup.username, self._known().password)
+        return msgspec.structs.replace(made, company=company or self.setup.company)
 
     def admin_settings(self) -> TrytonSettings:
         """The same as the administrator, for what an accountant would do, such as closing a period."""
@@ -158,6 +172,7 @@ class TrytonServer:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.cache_dir.mkdir(parents=True, exist_ok=True)
         listen = self._url().removeprefix("http://")
+        own_modules.lay_out(self._extra_modules, self._module_folder)
         self._config.write_text(f"[database]\nuri = {self._database.uri()}\n[web]\nlisten = {listen}\nroot =\n")
         kept = self.work_dir / f"{self._database.name}.credentials"
         if not self._database.exists():
@@ -170,8 +185,9 @@ class TrytonServer:
 
     def _make_database(self, programs: Path) -> None:
         """Two caches: Tryton's modules installed (slow, the same for every set-up), and the books set up on top."""
-        installed = self._key(programs, self.setup.modules)
-        ready = self._key(programs, self.setup, Path(setup_module.__file__).read_bytes())
+        own = [own_modules.fingerprint(self._extra_modules)] if self._extra_modules else []
+        installed = self._key(programs, self.setup.modules, *own)
+        ready = self._key(programs, self.setup, *own, Path(setup_module.__file__).read_bytes())
         with _locked(self.cache_dir / f"{installed}.lock"):
             self._database.create()
             try:
@@ -187,6 +203,13 @@ class TrytonServer:
                 # Half a database would be taken for a whole one by the next start.
                 self._database.drop()
                 raise
+
+    def _environment(self) -> dict[str, str]:
+        # Tryton takes its configuration from TRYTOND_..., and Python its packages from PYTHON...: not from ours.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TRYTON", "PYTHON", "PG"))}
+        # Without its assertions Tryton enters moves twice as fast: some look at the whole batch for each record.
+        inherited["PYTHONOPTIMIZE"] = "1"
+        return inherited | ({"PYTHONPATH": str(self._module_folder)} if self._extra_modules else {})
 
     def _key(self, programs: Path, *inputs: object) -> str:
         packages = sorted(
@@ -212,11 +235,12 @@ class TrytonServer:
         password_file = self.work_dir / "admin.password"
         _write_secret(password_file, self._known().admin_password.encode())
         command = [str(programs / "trytond-admin"), "-c", str(self._config), "-d", self._database.name]
-        command += ["--email", "erp@example.com", "-u", *self.setup.modules, "--activate-dependencies", "--all"]
+        command += ["--email", "erp@example.com", "-u", *self.setup.modules]
+        command += [*own_modules.names(self._extra_modules), "--activate-dependencies", "--all"]
         try:
             done = subprocess.run(
                 command,
-                env=_environment() | {"TRYTONPASSFILE": str(password_file)},
+                env=self._environment() | {"TRYTONPASSFILE": str(password_file)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -233,7 +257,7 @@ class TrytonServer:
         spec = ChildSpec(
             name="erp (set-up)",
             argv=[str(programs / "trytond"), "-c", str(self._config), "-d", self._database.name],
-            env=_environment(),
+            env=self._environment(),
             log=self.log_file,
             ready=self._is_ready,
         )
@@ -258,13 +282,6 @@ def erp_programs() -> Path:
             return place.absolute()
     looked = ", ".join(str(place) for place in places)
     raise EngineError(f"no Tryton in {looked}: run `make erp`, or set TILLWIRE_ERP_BIN to the folder of trytond")
-
-
-def _environment() -> dict[str, str]:
-    # Tryton takes its configuration from TRYTOND_..., and Python its packages from PYTHON...: ours must not reach it.
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TRYTON", "PYTHON", "PG"))}
-    # Without its assertions Tryton enters moves twice as fast: some of them look at the whole batch for each record.
-    return inherited | {"PYTHONOPTIMIZE": "1"}
 
 
 def _write_secret(file: Path, content: bytes) -> None:

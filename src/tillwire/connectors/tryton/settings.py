@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -12,7 +13,7 @@ from tillwire.connectors.spec import Secret
 class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to reach one company's books in one Tryton database.
 
-    The user needs Tryton's group "Accounting" and nothing more.
+    The user needs Tryton's group "Accounting", for stock documents "Stock" too, and nothing more.
     """
 
     url: str
@@ -26,6 +27,26 @@ class TrytonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The code of the Tryton journal (``account.journal``) that the moves are entered in."""
     hub_companies: tuple[str, ...] = ()
     """The companies, as the hub names them, whose journals belong in these books; empty: every company's."""
+    dimensions: Mapping[str, str] = {}
+    """Dimensions that are analytic accounts in Tryton: ``{"store": "STORES"}`` says that the value of ``store`` is the
+    code of an account below the analytic root of code ``STORES``. Others are told by the descriptions of lines."""
+    stock_locations: Mapping[str, str] = {}
+    """Codes of stock locations in Tryton by store, and by store and bucket (``101/unavailable``), where they are other
+    than just that. A warehouse stands for its storage location."""
+    counter_locations: Mapping[str, str] = {}
+    """Codes of the stock locations that goods come from or go to, by the reason they move. Not told: Tryton's location
+    of type customer for ``sale`` and ``return``, supplier for ``receipt``, its transit location for transfers, and lost
+    and found for the rest."""
+    units: Mapping[str, str] = {}
+    """Symbols of Tryton's units by the hub's units of measure, where they differ; ``EA`` is ``u`` unless told."""
+    walk_in_party: str = ""
+    """The code of the party in Tryton that invoices without a known customer go to. A customer is known if a party has
+    the hub's pseudonym as its code."""
+    invoice_journal_code: str = ""
+    """The code of the Tryton journal of type revenue that invoices go to; empty: the only one there is."""
+    invoice_dates: Literal["issued", "business"] = "issued"
+    """``issued``: an invoice bears the day it is posted, and counts in the books on its business date. ``business``: it
+    bears its business date; Tryton then refuses one that is older than the last of its sequence."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 90.0
     """How long to wait for a reply. Too short is not unsafe, but makes healthy postings "unknown"."""
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0

@@ -22,6 +22,23 @@ class ChartAccount(NamedTuple):
     kind: AccountKind
 
 
+class CompanySetup(NamedTuple):
+    """A further company in the same database, with years, chart and accounts like the first one's."""
+
+    company: str
+    currency: str
+    currency_digits: int = 2
+
+
+class ExchangeRate(NamedTuple):
+    """``rate`` units of ``currency`` are worth as much as one of the currency whose rate is 1, from ``day`` on."""
+
+    currency: str
+    day: date
+    rate: Decimal
+    currency_digits: int = 2
+
+
 class ErpSetup(msgspec.Struct, frozen=True, kw_only=True):
     """What the books should hold when they are handed over. Part of the key under which a database is cached."""
 
@@ -29,6 +46,10 @@ class ErpSetup(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = "USD"
     """The currency of the company's books, an ISO 4217 code."""
     currency_digits: int = 2
+    more_companies: tuple[CompanySetup, ...] = ()
+    """Companies beside the first. The hub's user may enter all of them."""
+    rates: tuple[ExchangeRate, ...] = ()
+    """Exchange rates, as finance keeps them in the ERP."""
     years: tuple[int, ...]
     """Calendar years to open, each a fiscal year of twelve monthly periods."""
     accounts: tuple[ChartAccount, ...] = ()
@@ -90,30 +111,42 @@ def set_up(client: TrytonClient, setup: ErpSetup, password: str) -> None:
     Raises ``RejectedError`` if Tryton does not take an input, ``EngineError`` if its modules lack what is needed.
     """
     admin = _Admin(client)
-    company = _company(admin, setup)
-    client.context = {"company": company}
-    _chart(admin, company)
-    for year in setup.years:
-        _fiscal_year(admin, company, year)
-    _accounts(admin, company, setup.accounts)
+    currencies = _currencies(admin, setup)
+    companies = []
+    for wanted in (CompanySetup(setup.company, setup.currency), *setup.more_companies):
+        company = _company(admin, wanted.company, currencies[wanted.currency])
+        client.context = {"company": company}
+        _chart(admin, company)
+        for year in setup.years:
+            _fiscal_year(admin, company, year, invoices="account_invoice" in setup.modules)
+        _accounts(admin, company, setup.accounts)
+        companies.append(company)
+    client.context = {"company": companies[0]}
     admin.create(
         "account.journal",
         {"name": setup.journal_name, "code": setup.journal_code, "type": "general"},
     )
-    _hub_user(admin, company, setup, password)
+    _hub_user(admin, companies, setup, password)
 
 
-def _company(admin: _Admin, setup: ErpSetup) -> int:
-    (currency,) = admin.create(
-        "currency.currency",
-        {
-            "name": setup.currency,
-            "code": setup.currency,
-            "digits": setup.currency_digits,
-            "rounding": Decimal(1).scaleb(-setup.currency_digits),
-        },
-    )
-    (party,) = admin.create("party.party", {"name": setup.company})
+def _currencies(admin: _Admin, setup: ErpSetup) -> dict[str, int]:
+    """Every currency that is spoken of, by its code, with its rates."""
+    digits = {rate.currency: rate.currency_digits for rate in setup.rates}
+    digits |= {company.currency: company.currency_digits for company in setup.more_companies}
+    digits[setup.currency] = setup.currency_digits
+    values = [
+        {"name": code, "code": code, "digits": places, "rounding": Decimal(1).scaleb(-places)}
+        for code, places in digits.items()
+    ]
+    made = dict(zip(digits, admin.create("currency.currency", *values), strict=True))
+    if setup.rates:
+        rates = [{"currency": made[rate.currency], "date": rate.day, "rate": rate.rate} for rate in setup.rates]
+        admin.create("currency.currency.rate", *rates)
+    return made
+
+
+def _company(admin: _Admin, name: str, currency: int) -> int:
+    (party,) = admin.create("party.party", {"name": name})
     (company,) = admin.create("company.company", {"party": party, "currency": currency})
     groups = [
         admin.of_module("account", "group_account"),
@@ -122,7 +155,7 @@ def _company(admin: _Admin, setup: ErpSetup) -> int:
     admin.call(
         "model.res.user.write",
         [admin.client.user_id],
-        {"companies": [["add", [company]]], "company": company, "groups": [["add", groups]]},
+        {"companies": [["add", [company]]], "company": company, "company_filter": "all", "groups": [["add", groups]]},
     )
     return company
 
@@ -140,7 +173,7 @@ def _chart(admin: _Admin, company: int) -> None:
     admin.call("wizard.account.create_chart.delete", session)
 
 
-def _fiscal_year(admin: _Admin, company: int, year: int) -> None:
+def _fiscal_year(admin: _Admin, company: int, year: int, *, invoices: bool) -> None:
     (sequence,) = admin.create(
         "ir.sequence.strict",
         {
@@ -151,17 +184,31 @@ def _fiscal_year(admin: _Admin, company: int, year: int) -> None:
             "padding": 7,
         },
     )
-    (fiscal_year,) = admin.create(
-        "account.fiscalyear",
-        {
-            "name": str(year),
-            "company": company,
-            "start_date": date(year, 1, 1),
-            "end_date": date(year, 12, 31),
-            "move_sequence": sequence,
-        },
-    )
+    values: dict[str, Any] = {
+        "name": str(year),
+        "company": company,
+        "start_date": date(year, 1, 1),
+        "end_date": date(year, 12, 31),
+        "move_sequence": sequence,
+    }
+    if invoices:
+        values["invoice_sequences"] = [["create", [_invoice_sequences(admin, company, year)]]]
+    (fiscal_year,) = admin.create("account.fiscalyear", values)
     admin.call("model.account.fiscalyear.create_period", [fiscal_year])
+
+
+def _invoice_sequences(admin: _Admin, company: int, year: int) -> dict[str, int]:
+    kind = admin.of_module("account_invoice", "sequence_type_account_invoice")
+    fields = {"in_invoice": "SI", "in_credit_note": "SC", "out_invoice": "I", "out_credit_note": "C"}
+    sequences = admin.create(
+        "ir.sequence.strict",
+        *(
+            {"name": f"{field} {year}", "sequence_type": kind, "company": company, "prefix": f"{letters}{year}-"}
+            for field, letters in fields.items()
+        ),
+    )
+    named = {f"{field}_sequence": number for field, number in zip(fields, sequences, strict=True)}
+    return {"company": company, **named}
 
 
 def _accounts(admin: _Admin, company: int, accounts: tuple[ChartAccount, ...]) -> None:
@@ -184,15 +231,19 @@ def _accounts(admin: _Admin, company: int, accounts: tuple[ChartAccount, ...]) -
     )
 
 
-def _hub_user(admin: _Admin, company: int, setup: ErpSetup, password: str) -> None:
+def _hub_user(admin: _Admin, companies: list[int], setup: ErpSetup, password: str) -> None:
+    groups = [admin.of_module("account", "group_account")]
+    if "stock" in setup.modules:
+        groups.append(admin.of_module("stock", "group_stock"))
     admin.create(
         "res.user",
         {
             "name": "Tillwire",
             "login": setup.username,
             "password": password,
-            "companies": [["add", [company]]],
-            "company": company,
-            "groups": [["add", [admin.of_module("account", "group_account")]]],
+            "companies": [["add", companies]],
+            "company_filter": "all",
+            "company": companies[0],
+            "groups": [["add", groups]],
         },
     )

@@ -60,7 +60,7 @@ def encode(value: object) -> bytes:
 
 def decode(payload: bytes) -> Any:
     """The reverse of ``encode``. Raises ``ValueError`` on what is not JSON, such as a cut-off reply."""
-    return json.loads(payload, object_hook=_unwrap)
+    return json.loads(payload, object_hook=_unwrap, parse_float=Decimal)
 
 
 def _wrap(value: object) -> object:
@@ -88,7 +88,7 @@ def _unwrap(found: dict[str, Any]) -> Any:
         case "time":
             return time(found["hour"], found["minute"], found["second"], found["microsecond"])
         case "timedelta":
-            return timedelta(seconds=found["seconds"])
+            return timedelta(seconds=float(found["seconds"]))
         case "bytes":
             return base64.decodebytes(found["base64"].encode())
         case _:

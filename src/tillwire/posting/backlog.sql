@@ -1,0 +1,28 @@
+-- name: figures
+-- What is not in the books yet, by where it goes or went.
+SELECT company, erp, state, currency, count(*), sum(amount), min(business_date), min(built_at)
+FROM journal WHERE state <> 'posted'
+GROUP BY company, erp, state, currency
+
+-- name: stores
+-- Stores with journals that wait for an ERP or are under way there, those that wait longest first.
+SELECT store, count(*) OVER ()::int8 FROM journal
+WHERE (state = 'built' AND company = ANY(%(companies)s)) OR (state IN ('sent', 'accepted', 'unknown') AND erp = %(erp)s)
+GROUP BY store
+ORDER BY min(business_date), store LIMIT %(most)s
+
+-- name: gates
+SELECT erp, opened_at, coalesce(reason, ''),
+       CASE WHEN paused_until > statement_timestamp() THEN paused_until END,
+       CASE WHEN arrival > statement_timestamp()
+            THEN extract(epoch FROM arrival - statement_timestamp())::float8 ELSE 0 END,
+       probe_at
+FROM erp_gate
+
+-- name: tell
+-- One process of all tells people: when what there is to tell changes, and again after so many minutes.
+UPDATE erp_gate SET alert = %(alert)s, alerted_at = statement_timestamp()
+WHERE erp = %(erp)s
+  AND (alert IS DISTINCT FROM %(alert)s
+       OR (%(alert)s::text IS NOT NULL AND alerted_at < statement_timestamp() - make_interval(mins => %(minutes)s)))
+RETURNING true
