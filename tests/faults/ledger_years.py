@@ -1,4 +1,4 @@
-"""Two years of three currencies, recorded once and copied for each run: what the ledger runs post to every ERP."""
+"""Two years of three stores, each in a currency of its own, recorded once and copied for each run: what the ledger runs post to every ERP."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tillwire.posting.accounts import AccountBook
 FIRST_DAY = date(2024, 1, 1)
 DAYS = 731
 COMPANY = "SIM"
-STORES = {"101": "USD", "102": "USD", "201": "EUR", "202": "EUR", "301": "JPY", "302": "JPY"}
+STORES = {"101": "USD", "201": "EUR", "301": "JPY"}
 _BATCH = 500
 
 
 class Years:
-    """So many transactions over two years of six stores; the same seed gives the same ones."""
+    """So many transactions over two years of three stores; the same seed gives the same ones."""
 
     def __init__(self, transactions: int, *, company: str = COMPANY, days: int = DAYS, seed: int = 1) -> None:
         self.transactions = transactions

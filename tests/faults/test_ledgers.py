@@ -47,7 +47,7 @@ pytestmark = pytest.mark.faults
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "erp"
 GIVEN = int(os.environ.get("LEDGER_TRANSACTIONS", "0"))
-TRANSACTIONS = {SUMMARY: GIVEN or 100_000, BY_TRANSACTION: GIVEN or 3_000}
+TRANSACTIONS = {SUMMARY: GIVEN or 100_000, BY_TRANSACTION: GIVEN or 1_500}
 FAULTS = {"lost_reply": 0.05, "duplicated": 0.05, "throttled": 0.005, "lost_request": 0.01, "unavailable": 0.005}
 _WITHIN_S = 1200.0 if not GIVEN else 7200.0
 

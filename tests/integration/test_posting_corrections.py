@@ -12,6 +12,7 @@ from driving import load, rows, scalar
 from posting_kit import BY_TRANSACTION, INVOICES, SUMMARY, accounts, book_of, build, kinds, policy_of
 
 from tillwire.config import DEFAULT_ACCOUNTS, AccountRule, GiftCards
+from tillwire.exceptions.queue import retry
 from tillwire.posting import documents, drilldown
 from tillwire.posting.build import build_journals
 from tillwire.posting.explain import explain
@@ -188,6 +189,12 @@ def test_a_closed_period_may_be_an_exception(database_url: str, connection: psyc
     ((state, rejection, words),) = rows(connection, "SELECT state, rejection, last_error FROM journal")
     assert (state, rejection) == ("rejected", "closed_period")
     assert str(DAY) in words
+    ((code, owner, amount, exception_id),) = rows(
+        connection, "SELECT code, owner, amount, exception_id FROM exception WHERE journal_id IS NOT NULL"
+    )
+    assert (code, owner, amount) == ("period_closed", "finance", Decimal("4.40"))
+    assert retry(connection, exception_id=exception_id) == 1
+    assert rows(connection, "SELECT state FROM journal") == [("built",)]
 
 
 def test_no_later_open_period_keeps_it_back(database_url: str, connection: psycopg.Connection) -> None:

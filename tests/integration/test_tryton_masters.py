@@ -29,7 +29,7 @@ def shop(erp_postgres: str, engines_folder: Path) -> Iterator[TrytonServer]:
     """A Tryton with products beside its books."""
     from tryton_fixtures import CACHE, SETUP
 
-    setup = msgspec.structs.replace(SETUP, modules=("account", "product"))
+    setup = msgspec.structs.replace(SETUP, modules=("account", "stock"))
     server = TrytonServer(erp_postgres, setup=setup, work_dir=engines_folder / "shop", cache_dir=CACHE, database="shop")
     with server:
         yield server

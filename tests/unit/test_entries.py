@@ -109,6 +109,51 @@ def test_codes_carry_what_rules_look_at() -> None:
     assert parts_of("STD") == ("STD", "", "")
 
 
+def test_a_code_with_another_rate_is_another_entry() -> None:
+    """Whatever rate or jurisdiction a code had last: each line counts with its own."""
+    rates = [("0.1", None), ("0.10", ""), ("0.1", "NY"), (None, "NY"), (None, None), ("0", None), ("0.1", None)]
+    taxes = [{"code": "STD", "amount": "1.00"} | {"rate": rate, "jurisdiction": where} for rate, where in rates]
+    one = sale(1, line("milk", price="10.00", taxes=taxes))
+    assert {place: amount for place, amount in entries(one).items() if place.startswith("tax")} == {
+        "tax STD;0.1": "-3.00",
+        "tax STD;0.1;NY": "-1.00",
+        "tax STD;;NY": "-1.00",
+        "tax STD": "-1.00",
+        "tax STD;0": "-1.00",
+    }
+
+
+def test_exempt_lines_have_no_tax_and_several_taxes_are_each_one() -> None:
+    exempt = line("bread", price="3.00", tax_exempt=True)
+    both = line("milk", price="10.00", taxes=[{"code": "STD", "amount": "1.00"}, {"code": "RED", "amount": "0.50"}])
+    added = sale(1, exempt, both)
+    assert entries(added) == {
+        "revenue bakery": "-3.00",
+        "revenue dairy": "-10.00",
+        "tax STD": "-1.00",
+        "tax RED": "-0.50",
+        "tender cash": "14.50",
+    }
+    within = sale(1, exempt, both, tax_included=True)
+    assert entries(within) == {
+        "revenue bakery": "-3.00",
+        "revenue dairy": "-8.50",
+        "tax STD": "-1.00",
+        "tax RED": "-0.50",
+        "tender cash": "13.00",
+    }
+
+
+def test_a_layaway_is_paid_in_parts_and_handed_out_against_its_deposit() -> None:
+    """Paid in by a layaway, taken out by a deposit line of the other sign on the sale that hands the goods out."""
+    assert entries(transaction(1, "layaway", [line("milk", "1", "3.00")])) == {
+        "liability deposit": "-3.00",
+        "tender cash": "3.00",
+    }
+    out = sale(2, line("milk", "5", "2.00"), line("x", "-1", "3.00", kind="deposit"))
+    assert entries(out) == {"revenue dairy": "-10.00", "liability deposit": "3.00", "tender cash": "7.00"}
+
+
 def test_what_was_handed_over_in_another_currency_is_kept() -> None:
     given = tender("5.00", foreign={"amount": "4.50", "currency": "EUR"})
     back = tender("-3.00", foreign={"amount": "2.70", "currency": "EUR"}, change=True)

@@ -62,9 +62,7 @@ def _print(found: Coverage, book: AccountBook) -> None:
         console.print(styled(("no account", "red"), f" {_told(gap, book)}"), soft_wrap=True)
     for account in found.missing_accounts:
         rules = ", ".join(account.rules)
-        told = (
-            f" {account.company} has no account {account.account} (rule {rules}): correct the rule, or send the account"
-        )
+        told = f" {account.account} in {account.company} (rule {rules}): correct the rule, or send the account"
         console.print(styled(("no such account", "red"), told), soft_wrap=True)
     charts = ", ".join(found.companies_with_charts) or "no company: no accounts are in master data"
     console.print(

@@ -16,6 +16,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.database.copying import copy_rows
 from tillwire.events.partitions import partition_of
+from tillwire.exceptions import journals as exceptions
 from tillwire.faultpoints import passing
 from tillwire.posting import amounts, due, invoices, periods, stock
 from tillwire.posting.accounts import AccountBook
@@ -77,7 +78,11 @@ def store(
         return
     _number(connection, drafts)
     dates = _posting_dates(connection, drafts)
-    ids = _insert(connection, drafts, lines, dates, books, policy)
+    refused = [
+        on is None or (on != draft.day.business_date and policy.closed_period == "exception")
+        for draft, on in zip(drafts, dates, strict=True)
+    ]
+    ids = _insert(connection, drafts, lines, dates, refused, books)
     rows = [row for draft, own in zip(drafts, lines, strict=True) for row in copy_rows_of(ids[draft.reference], own)]
     copy_rows(connection, _sql.copy_lines, rows)
     claims = [(ids[draft.reference], *claim) for draft in drafts for claim in draft.claims]
@@ -86,6 +91,30 @@ def store(
         for statement, content in ((_sql.add_claim, claims), (_sql.add_body, bodies)):
             if content:
                 cursor.executemany(statement, content)
+    kept_back = [
+        _closed(ids[draft.reference], draft, policy)
+        for draft, own, refuse in zip(drafts, lines, refused, strict=True)
+        if refuse and (draft.body is not None or not nothing_to_send(own))
+    ]
+    exceptions.raise_journals(connection, kept_back)
+
+
+def _closed(journal_id: int, draft: Draft, policy: PostingPolicy) -> exceptions.Trouble:
+    """The exception of a journal whose period is closed, and that may not or cannot go to a later one."""
+    day, erp = draft.day.business_date, policy.erp_of(draft.company)
+    words = f"the period of {day} is closed in {draft.company}, and it may go to no later one: open one, then retry"
+    return exceptions.Trouble(
+        journal_id=journal_id,
+        erp=erp,
+        code=exceptions.CLOSED,
+        message=words,
+        cause=exceptions.rejection_cause(exceptions.CLOSED, erp, words, day=day),
+        key=draft.reference,
+        store=draft.day.store,
+        business_date=day,
+        amount=draft.amount,
+        currency=draft.currency,
+    )
 
 
 def _number(connection: psycopg.Connection, drafts: Sequence[Draft]) -> None:
@@ -108,13 +137,10 @@ def _insert(
     drafts: Sequence[Draft],
     lines: Sequence[list[Line]],
     dates: Sequence[date | None],
+    refused: Sequence[bool],
     books: Books,
-    policy: PostingPolicy,
 ) -> dict[str, int]:
     own = [draft.day.business_date for draft in drafts]
-    refused = [
-        on is None or (on != day and policy.closed_period == "exception") for on, day in zip(dates, own, strict=True)
-    ]
     parameters = {
         "references": [draft.reference for draft in drafts],
         "kinds": [draft.kind for draft in drafts],

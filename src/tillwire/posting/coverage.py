@@ -3,7 +3,7 @@ an account, and one that there is in its company's chart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import psycopg
 from tillwire.config import AccountRule
 from tillwire.database import sql
 from tillwire.masterdata.snapshot import Snapshot
-from tillwire.model.master import StoreRecord, TaxCodeRecord
+from tillwire.model.master import StoreRecord
 from tillwire.model.money import ZERO
 from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, LineKind, Tax
 from tillwire.posting.accounts import SUSPENSE_RULE, AccountBook, Place
@@ -86,12 +86,17 @@ def coverage(connection: psycopg.Connection, book: AccountBook, today: date, *, 
     some store posts documents."""
     master = Snapshot()
     master.refresh(connection, 1)
-    days = [today, *(day for day in book.turns if day > today)]
+    turns = {dated.effective_from for record in master.tax_codes.values() for dated in record.rates}
+    days = [today, *sorted(day for day in turns.union(book.turns) if day > today)]
     found = _Found(master)
-    catalogue = _catalogue(master, days, invoices=invoices)
     looks_at_kinds = any(rule.kind != "*" for rule in book.rules)
-    for place, stores in _places(book.rules, master.stores.values()).items():
-        found.look(book, place, stores, _by_kind(catalogue, all_kinds=looks_at_kinds), days)
+    places = _places(book.rules, master.stores.values())
+    said: set[tuple[str, str]] = set()
+    for day in days:
+        catalogue = _catalogue(master, day, invoices=invoices)
+        said.update((one.component, one.code) for one in catalogue)
+        for place, stores in places.items():
+            found.look(book, place, stores, _by_kind(catalogue, all_kinds=looks_at_kinds), [day])
     seen = _seen(connection)
     for (store, last), told in seen.items():
         record = master.stores.get(store)
@@ -99,7 +104,7 @@ def coverage(connection: psycopg.Connection, book: AccountBook, today: date, *, 
             recent = last >= today - _RECENT
             found.look(book, _place(record), [store], told, days if recent else [last])
     return Coverage(
-        items=len({one[:2] for one in catalogue} | {one[:2] for told in seen.values() for one in told}),
+        items=len(said.union((component, code) for told in seen.values() for component, code, _ in told)),
         stores=len(master.stores),
         companies_with_charts=sorted(company for company, accounts in master.accounts.items() if accounts),
         gaps=found.gaps(),
@@ -121,6 +126,8 @@ class _Found:
         """Resolve (component, code, kind) in a place that stands for these stores, on each of these days."""
         chart = self._charts.get(place.company)
         for component, code, kind in items:
+            if component == components.INTERCOMPANY and code == place.company:
+                continue  # no company owes itself
             for day in days:
                 mapped = book.resolve(place, day, kind, component, code)
                 if mapped.rule == SUSPENSE_RULE and component != components.SUSPENSE:
@@ -170,13 +177,14 @@ def _by_kind(items: Iterable[Item], *, all_kinds: bool) -> list[_Said]:
     return [(one.component, one.code, kind) for one in items for kind in (one.kinds if all_kinds else one.kinds[:1])]
 
 
-def _catalogue(master: Snapshot, days: Sequence[date], *, invoices: bool) -> list[Item]:
-    """All that master data lets a source say."""
+def _catalogue(master: Snapshot, day: date, *, invoices: bool) -> list[Item]:
+    """All that master data lets a source say on a business date."""
     classes = {product_class for product_class, _, _ in master.products.values()} | set(_NO_GOODS)
     items = [Item(components.REVENUE, product_class, _SOLD) for product_class in sorted(classes)]
     items.append(Item(components.DISCOUNT, NO_REASON, _SOLD))
     for record in master.tax_codes.values():
-        items += [Item(components.TAX, code, _SOLD) for code in sorted(_codes(record, days))]
+        tax = Tax(record.code, ZERO, record.rate_on(day), None, record.jurisdiction or None)
+        items.append(Item(components.TAX, tax_code(tax), _SOLD))
     for tender in sorted(master.tenders):
         items.append(Item(components.TENDER, tender, (*_PAID, *_TILL)))
         items.append(Item(components.OVER_SHORT, tender, _TILL))
@@ -201,10 +209,3 @@ def _seen(connection: psycopg.Connection) -> dict[tuple[str, date], list[_Said]]
     for store, component, code, kind, last in connection.execute(_sql.seen):
         found.setdefault((store, last), []).append((component, code, kind))
     return found
-
-
-def _codes(record: TaxCodeRecord, days: Sequence[date]) -> Iterator[str]:
-    """A tax code as entries have it with its rates, from the first of these days on."""
-    later = [dated.effective_from for dated in record.rates if dated.effective_from > days[0]]
-    for rate in {record.rate_on(day) for day in (*days, *later)}:
-        yield tax_code(Tax(record.code, ZERO, rate, None, record.jurisdiction or None))

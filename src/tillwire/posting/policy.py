@@ -70,6 +70,10 @@ class PostingPolicy:
             trickle_events=next(one.trickle_transactions for one in over if one.trickle_transactions is not None),
         )
 
+    def erp_of(self, company: str) -> str:
+        """The name of the ERP that serves a company; empty if none does."""
+        return next((one.name for one in self._erps if one.serves(company)), "")
+
     def issuer(self, number: str, sold_by: str | None) -> str | None:
         """The company that owes on a gift card: as configured by its number, else the one that sold it, if known."""
         rules: tuple[GiftCards, ...] = self._posting.gift_cards

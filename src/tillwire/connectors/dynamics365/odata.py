@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import httpx2
 import msgspec
 
-from tillwire import clock
 from tillwire.connectors.dynamics365.settings import Dynamics365Settings
 from tillwire.connectors.erp import CallWatch
 from tillwire.connectors.erp_http import ErpHttp, Reply
+from tillwire.connectors.erp_token import TokenKeeper, ask_for_token
 from tillwire.errors import AuthenticationError, ContractChangedError, RejectedError, TransientError
 
 ACTION = "/data/DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
@@ -31,12 +31,11 @@ class FinanceClient:
 
     def __init__(self, settings: Dynamics365Settings, *, transport: httpx2.BaseTransport | None = None) -> None:
         self._settings = settings
-        self._token = ""
-        self._until_s = 0.0
+        self._tokens = TokenKeeper(self._new_token, early_s=_EARLY_S)
         self._http = ErpHttp(
             settings.url,
-            authorize=self._authorize,
-            renew=self._forget,
+            authorize=self._tokens.headers,
+            renew=self._tokens.forget,
             timeout_s=settings.timeout_s,
             connect_timeout_s=settings.connect_timeout_s,
             headers={"Accept": "application/json", "OData-Version": "4.0", "OData-MaxVersion": "4.0"},
@@ -51,37 +50,16 @@ class FinanceClient:
         """Let go of connections."""
         self._http.close()
 
-    # ---- tokens
-
-    def _forget(self) -> None:
-        self._token = ""
-
-    def _authorize(self) -> Mapping[str, str]:
-        if not self._token or clock.monotonic_s() >= self._until_s:
-            self._fetch_token()
-        return {"Authorization": f"Bearer {self._token}"}
-
-    def _fetch_token(self) -> None:
+    def _new_token(self) -> tuple[str, float]:
         settings = self._settings
         form = {
-            "grant_type": "client_credentials",
             "client_id": settings.client_id,
             "client_secret": settings.client_secret,
             "scope": f"{settings.url.rstrip('/')}/.default",
         }
-        asked_s = clock.monotonic_s()
         url = f"{settings.login_url.rstrip('/')}/{quote(settings.tenant, safe='')}/oauth2/v2.0/token"
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        reply = self._http.plain("POST", url, content=urlencode(form).encode(), headers=headers)
-        if reply.status != 200:
-            raise AuthenticationError(
-                f"Microsoft Entra gives no token to client {settings.client_id!r}: {reply.status} {reply.text()[:300]}"
-            )
-        given = reply.json()
-        if not isinstance(given, dict) or not isinstance(given.get("access_token"), str):
-            raise reply.unreadable("no access_token")
-        self._token = given["access_token"]
-        self._until_s = asked_s + float(given.get("expires_in", 3600)) - _EARLY_S
+        hint = f"; Microsoft Entra was asked for client {settings.client_id!r}"
+        return ask_for_token(self._http, url, form, hint=hint)
 
     # ---- entities
 

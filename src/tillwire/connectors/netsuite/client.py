@@ -10,7 +10,8 @@ import msgspec
 
 from tillwire.connectors.erp import CallWatch, RejectionKind
 from tillwire.connectors.erp_http import ErpHttp, Reply
-from tillwire.connectors.netsuite.access import TokenKeeper
+from tillwire.connectors.erp_token import TokenKeeper
+from tillwire.connectors.netsuite.access import new_token
 from tillwire.connectors.netsuite.settings import NetSuiteSettings
 from tillwire.errors import AuthenticationError, ContractChangedError, RejectedError
 
@@ -39,10 +40,10 @@ class NetSuiteClient:
     """One integration's calls. For one thread at a time."""
 
     def __init__(self, settings: NetSuiteSettings, *, transport: httpx2.BaseTransport | None = None) -> None:
-        tokens = TokenKeeper(settings)
+        tokens = TokenKeeper(lambda: new_token(self._http, settings))
         self._http = ErpHttp(
             settings.base_url,
-            authorize=lambda: tokens.headers(self._http),
+            authorize=tokens.headers,
             renew=tokens.forget,
             timeout_s=settings.timeout_s,
             connect_timeout_s=settings.connect_timeout_s,

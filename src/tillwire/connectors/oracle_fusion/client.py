@@ -14,6 +14,7 @@ import msgspec
 from tillwire import clock
 from tillwire.connectors.erp import CallWatch
 from tillwire.connectors.erp_http import ErpHttp, Reply
+from tillwire.connectors.erp_token import TokenKeeper, ask_for_token, basic
 from tillwire.connectors.oracle_fusion.settings import OracleFusionSettings
 from tillwire.errors import AuthenticationError, ConfigurationError, ContractChangedError, RejectedError
 
@@ -26,13 +27,7 @@ FRAMEWORK = "4"
 
 Row = dict[str, Any]
 
-_EARLY_S = 60.0
 _JWT_S = 300
-
-
-def basic(username: str, password: str) -> str:
-    """The header ``Authorization`` of basic authentication."""
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 class OracleFusionClient:
@@ -40,11 +35,11 @@ class OracleFusionClient:
 
     def __init__(self, settings: OracleFusionSettings) -> None:
         self.settings = settings
-        self._token: tuple[str, float] | None = None
+        self._tokens = TokenKeeper(self._new_token)
         self._http = ErpHttp(
             settings.url,
             authorize=self._authorize,
-            renew=self._forget,
+            renew=self._tokens.forget,
             timeout_s=settings.timeout_s,
             connect_timeout_s=settings.connect_timeout_s,
             headers={"REST-Framework-Version": FRAMEWORK},
@@ -63,31 +58,13 @@ class OracleFusionClient:
     def _authorize(self) -> Mapping[str, str]:
         if not (self.settings.token_url or self.settings.jwt_issuer):
             return {"Authorization": basic(self.settings.username, self.settings.password)}
-        if self._token is None or self._token[1] <= clock.monotonic_s():
-            self._token = self._new_token() if self.settings.token_url else self._signed()
-        return {"Authorization": f"Bearer {self._token[0]}"}
-
-    def _forget(self) -> None:
-        self._token = None
+        return self._tokens.headers()
 
     def _new_token(self) -> tuple[str, float]:
-        asked = clock.monotonic_s()
-        reply = self._http.plain(
-            "POST",
-            self.settings.token_url,
-            content=urlencode({"grant_type": "client_credentials", "scope": self.settings.scope}).encode(),
-            headers={
-                "Authorization": basic(quote(self.settings.client_id, ""), quote(self.settings.client_secret, "")),
-                "Content-Type": "application/x-www-form-urlencoded",
-                "Accept": "application/json",
-            },
-        )
-        if reply.status >= 400:
-            raise AuthenticationError(f"{reply.where} gives no token, {reply.status}: {reply.text()[:300]}")
-        told = reply.json()
-        if not isinstance(told, dict) or not isinstance(told.get("access_token"), str):
-            raise reply.unreadable("no access_token")
-        return told["access_token"], asked + max(1.0, float(told.get("expires_in", 3_600)) - _EARLY_S)
+        if not self.settings.token_url:
+            return self._signed()
+        client = (self.settings.client_id, self.settings.client_secret)
+        return ask_for_token(self._http, self.settings.token_url, {"scope": self.settings.scope}, client=client)
 
     def _signed(self) -> tuple[str, float]:
         """A token of our own, for the user of the settings."""
@@ -105,7 +82,7 @@ class OracleFusionClient:
             )
         except (ValueError, TypeError, jwt.PyJWTError) as error:
             raise ConfigurationError(f"jwt_private_key: it cannot sign a token: {error}") from error
-        return token, clock.monotonic_s() + _JWT_S - _EARLY_S
+        return token, _JWT_S
 
     # ---- jobs
 

@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from tillwire import clock
-from tillwire.connectors.oracle_fusion.client import BASE, BATCHES, ERP, MEDIA, basic
+from tillwire.connectors.erp_token import basic
+from tillwire.connectors.oracle_fusion.client import BASE, BATCHES, ERP, MEDIA
 from tillwire.connectors.oracle_fusion.simulator_batches import SimulatedBatch, WrongQueryError, answer_batches
 from tillwire.connectors.oracle_fusion.simulator_files import InterfaceRow, WrongFileError, rows_of
 from tillwire.connectors.oracle_fusion.simulator_import import Job, imported, zipped

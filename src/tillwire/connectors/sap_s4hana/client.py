@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tillwire import clock
 from tillwire.connectors.erp import CallWatch
 from tillwire.connectors.erp_http import ErpHttp, Reply
+from tillwire.connectors.erp_token import TokenKeeper, ask_for_token, basic
 from tillwire.connectors.sap_s4hana.settings import SapSettings
 from tillwire.connectors.sap_s4hana.soap import NotReadableError, fault_of, message_of, parse
 from tillwire.errors import AuthenticationError, ContractChangedError, RejectedError
@@ -26,25 +25,17 @@ ACTIONS = {
 
 Row = dict[str, Any]
 
-_EARLY_S = 60.0
-"""A token is renewed so long before it runs out."""
-
-
-def basic(username: str, password: str) -> str:
-    """The header ``Authorization`` of basic authentication."""
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-
 
 class SapClient:
     """One system. Blocking; for one thread at a time."""
 
     def __init__(self, settings: SapSettings) -> None:
         self.settings = settings
-        self._token: tuple[str, float] | None = None
+        self._tokens = TokenKeeper(self._new_token)
         self._http = ErpHttp(
             settings.url,
             authorize=self._authorize,
-            renew=self._forget,
+            renew=self._tokens.forget,
             timeout_s=settings.timeout_s,
             connect_timeout_s=settings.connect_timeout_s,
         )
@@ -62,31 +53,11 @@ class SapClient:
     def _authorize(self) -> Mapping[str, str]:
         if not self.settings.token_url:
             return {"Authorization": basic(self.settings.username, self.settings.password)}
-        if self._token is None or self._token[1] <= clock.monotonic_s():
-            self._token = self._new_token()
-        return {"Authorization": f"Bearer {self._token[0]}"}
-
-    def _forget(self) -> None:
-        self._token = None
+        return self._tokens.headers()
 
     def _new_token(self) -> tuple[str, float]:
-        asked = clock.monotonic_s()
-        reply = self._http.plain(
-            "POST",
-            self.settings.token_url,
-            content=b"grant_type=client_credentials",
-            headers={
-                "Authorization": basic(quote(self.settings.client_id, ""), quote(self.settings.client_secret, "")),
-                "Content-Type": "application/x-www-form-urlencoded",
-                "Accept": "application/json",
-            },
-        )
-        if reply.status >= 400:
-            raise AuthenticationError(f"{reply.where} gives no token, {reply.status}: {reply.text()[:300]}")
-        told = reply.json()
-        if not isinstance(told, dict) or not isinstance(told.get("access_token"), str):
-            raise reply.unreadable("no access_token")
-        return told["access_token"], asked + max(1.0, float(told.get("expires_in", 3_600)) - _EARLY_S)
+        client = (self.settings.client_id, self.settings.client_secret)
+        return ask_for_token(self._http, self.settings.token_url, {}, client=client)
 
     # ---- SOAP
 

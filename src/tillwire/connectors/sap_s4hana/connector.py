@@ -24,8 +24,9 @@ from tillwire.connectors.erp import (
     Unknown,
 )
 from tillwire.connectors.erp_run import UNAVAILABLE, Run
+from tillwire.connectors.erp_token import basic
 from tillwire.connectors.sap_s4hana import lookup, masters
-from tillwire.connectors.sap_s4hana.client import ASYNCHRONOUS, SYNCHRONOUS, SapClient, basic
+from tillwire.connectors.sap_s4hana.client import ASYNCHRONOUS, SYNCHRONOUS, SapClient
 from tillwire.connectors.sap_s4hana.confirmations import bulk_errors, confirmations
 from tillwire.connectors.sap_s4hana.journal import bulk_request, content_digest, objection
 from tillwire.connectors.sap_s4hana.references import message_id, of_message_id

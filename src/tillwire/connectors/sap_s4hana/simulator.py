@@ -17,7 +17,8 @@ from xml.sax.saxutils import escape
 import httpx2
 
 from tillwire import clock
-from tillwire.connectors.sap_s4hana.client import ASYNCHRONOUS, ODATA, SYNCHRONOUS, basic
+from tillwire.connectors.erp_token import basic
+from tillwire.connectors.sap_s4hana.client import ASYNCHRONOUS, ODATA, SYNCHRONOUS
 from tillwire.connectors.sap_s4hana.references import document_reference
 from tillwire.connectors.sap_s4hana.simulator_messages import EntryRequest, WrongMessageError, bulk_of, check_call
 from tillwire.connectors.sap_s4hana.simulator_odata import WrongQueryError, answer_query
