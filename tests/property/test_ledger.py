@@ -10,6 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import psycopg
 from builders import DAY, Event, masters, store
 from driving import accept, exception_codes, record, rows, scalar
@@ -74,6 +75,12 @@ def account_books(draw: st.DrawFn) -> AccountBook:
             dimensions=draw(st.sampled_from(({}, {"store": "{store}"}, {"kind": "{kind}"}))),
         )
     )
+
+
+def moved(book: AccountBook) -> AccountBook:
+    """The same rules with other accounts, every one."""
+    rules = tuple(msgspec.structs.replace(rule, account=f"9{rule.account}") for rule in book.rules)
+    return AccountBook(Posting(accounts=rules, dimensions=dict(book.dimensions), suspense_account="9999"))
 
 
 def decorated(events: list[Event], chance: random.Random) -> None:
@@ -163,17 +170,18 @@ def test_every_mode_and_any_rule_book_give_the_same_trial_balance(
 
 
 @settings(FEW, max_examples=25)
-@given(past=pasts(), books=st.lists(account_books(), min_size=1, max_size=2), seed=st.integers(0, 2**32))
+@given(past=pasts(), book=account_books(), seed=st.integers(0, 2**32))
 def test_corrections_end_in_the_ledger_of_the_final_versions(
-    new_database: NewDatabase, past: tuple[list[Event], list[Event]], books: list[AccountBook], seed: int
+    new_database: NewDatabase, past: tuple[list[Event], list[Event]], book: AccountBook, seed: int
 ) -> None:
     """In any order, with journals built in between at any moment, in any mode, by a book that changes."""
     arriving, final = past
     records = masters(*(store(number) for number in STORES))
+    books = (book, moved(book))
     chance = random.Random(seed)
 
     def post() -> None:
-        more = {"trickle_transactions": 1} if chance.random() < 0.5 else {}
+        more = {"trickle_transactions": 1} if chance.random() < 0.8 else {}
         build(connection, chance.choice(MODES), chance.choice(books), **more)
 
     with new_database() as url, psycopg.connect(url, autocommit=True) as connection:
