@@ -5,9 +5,25 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
+import msgspec
 import psycopg
 import pytest
-from builders import DAY, STORE, changed, corrected, day_close, event, line, masters, post_void, sale, store, tender
+from builders import (
+    DAY,
+    STORE,
+    cash_movement,
+    changed,
+    corrected,
+    day_close,
+    event,
+    line,
+    masters,
+    post_void,
+    sale,
+    store,
+    tender,
+    transaction,
+)
 from driving import load, rows, scalar
 from posting_kit import BY_TRANSACTION, INVOICES, SUMMARY, accounts, book_of, build, kinds, policy_of
 
@@ -19,6 +35,10 @@ from tillwire.posting.explain import explain
 from tillwire.reconciliation.days import reconcile
 
 NEXT = DAY + timedelta(days=1)
+
+
+def deposit(amount: str) -> dict:
+    return line("deposit", "1", amount, kind="deposit")
 
 
 def period(first: date, last: date, *, open_: bool, company: str = "ACME", revision: int = 1) -> dict:
@@ -129,6 +149,25 @@ def test_what_is_taken_back_by_an_earlier_book_is_so_with_its_payments(
     build(connection, then, MOVED)
     taxes, revenue = Decimal("-1.20"), Decimal("-12.00")
     assert accounts(connection) == {"9010": -taxes - revenue, "9200": taxes, "9400": revenue}
+    every_line_can_be_followed(connection)
+
+
+@pytest.mark.parametrize("then", [SUMMARY, BY_TRANSACTION, INVOICES])
+@pytest.mark.parametrize("first", [SUMMARY, BY_TRANSACTION, INVOICES])
+def test_what_sells_nothing_is_taken_back_where_it_went(
+    database_url: str, connection: psycopg.Connection, first: str, then: str
+) -> None:
+    """Cash movements and layaways have no invoice: where such are posted, they are in the payments."""
+    paid_in, layaway = cash_movement(1, "pay_in", "20.00"), transaction(2, "layaway", [deposit("8.00")])
+    load(database_url, *masters(), paid_in, layaway, sale(3), day_close([sale(3)]))
+    build(connection, first)
+    nines = book_of(*(msgspec.structs.replace(rule, account=f"9{rule.account}") for rule in DEFAULT_ACCOUNTS))
+    load(database_url, corrected(paid_in, 2, total="5.00", tenders=[tender("5.00")]))
+    load(database_url, corrected(layaway, 2, deposit("1.00")))
+    build(connection, then, nines)
+    found = accounts(connection)
+    assert (found.get("1015"), found.get("2310"), found["1010"]) == (None, None, Decimal("4.40"))
+    assert (found["91015"], found["92310"], found["91010"]) == (Decimal("-5.00"), Decimal("-1.00"), Decimal("6.00"))
     every_line_can_be_followed(connection)
 
 

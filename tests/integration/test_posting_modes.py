@@ -63,7 +63,7 @@ def busy_day(number: str = "101", **more: Any) -> list[Event]:
         ]),
         returned(505, line("milk", "-1", "2.00", tax=("STD", "-0.20")), store=number),
         cash_movement(506, "pickup", "20.00", store=number),
-        transaction(507, "layaway", store=number, total="5.00", tenders=[tender("5.00", "cash")]),
+        transaction(507, "layaway", [line("deposit", "1", "5.00", kind="deposit")], store=number),
     ]  # fmt: skip
 
 

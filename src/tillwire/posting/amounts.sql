@@ -1,6 +1,7 @@
 -- name: reversals
 -- What takes back a transaction that is in a journal already: the offset, that journal, and the rule book it was built by.
 -- What it takes back is the last row of the same register and number before it, under the same business date of its own.
+-- What sells nothing has no invoice where stores post such: it is in the payments.
 SELECT d.day, s.event_offset, j.journal_id, j.rule_book
 FROM unnest(%(days)b::int4[], %(stores)b::text[], %(dates)b::date[], %(froms)b::int8[], %(tos)b::int8[])
          AS d (day, store, business_date, from_offset, to_offset)
@@ -18,8 +19,8 @@ CROSS JOIN LATERAL (
     SELECT j.journal_id, j.rule_book FROM journal j
     WHERE j.store = s.store AND j.business_date = o.business_date AND j.currency = s.currency
       AND j.from_offset <= o.event_offset AND j.to_offset > o.event_offset
-      AND j.kind IN ('sales', 'invoice')
-    LIMIT 1
+      AND (j.kind IN ('sales', 'invoice') OR j.kind = 'payments' AND j.reverses IS NULL)
+    ORDER BY j.kind = 'payments' LIMIT 1
 ) AS j
 
 -- name: entries

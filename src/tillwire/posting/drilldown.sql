@@ -31,13 +31,13 @@ WITH j AS (
         FROM sale o
         JOIN journal p ON p.store = o.store AND p.business_date = o.business_date AND p.currency = s.currency
                       AND p.from_offset <= o.event_offset AND p.to_offset > o.event_offset
-                      AND p.kind IN ('sales', 'invoice')
+                      AND (p.kind IN ('sales', 'invoice') OR p.kind = 'payments' AND p.reverses IS NULL)
         WHERE s.effect = -1 AND o.store = s.store
           AND o.business_date >= coalesce(s.original_date, s.business_date) AND o.business_date <= s.business_date
           AND o.register = s.register AND o.sequence = s.sequence AND o.effect = 1
           AND coalesce(o.original_date, o.business_date) = coalesce(s.original_date, s.business_date)
           AND o.event_offset < s.event_offset
-        ORDER BY o.event_offset DESC LIMIT 1
+        ORDER BY o.event_offset DESC, p.kind = 'payments' LIMIT 1
     ) AS earlier ON true
 ), own AS (
     -- A journal that takes back has what takes back of that one; another has what no such journal of the range has: what
