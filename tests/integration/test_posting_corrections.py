@@ -15,6 +15,7 @@ from tillwire.config import DEFAULT_ACCOUNTS, AccountRule, GiftCards
 from tillwire.exceptions.queue import retry
 from tillwire.posting import documents, drilldown
 from tillwire.posting.build import build_journals
+from tillwire.posting.explain import explain
 from tillwire.reconciliation.days import reconcile
 
 NEXT = DAY + timedelta(days=1)
@@ -105,6 +106,52 @@ def test_what_is_taken_back_goes_to_the_accounts_that_it_was_posted_to(
     build(connection, SUMMARY, moved)
     assert accounts(connection)["4010"] == Decimal("-6.00")
     assert "4000" not in accounts(connection)
+
+
+MOVED = book_of(
+    *(
+        AccountRule(component=component, account=account)
+        for component, account in (("tender", "9010"), ("receivable", "9100"), ("revenue", "9400"), ("tax", "9200"))
+    )
+)
+
+
+@pytest.mark.parametrize("then", [SUMMARY, BY_TRANSACTION, INVOICES])
+@pytest.mark.parametrize("first", [SUMMARY, BY_TRANSACTION, INVOICES])
+def test_what_is_taken_back_by_an_earlier_book_is_so_with_its_payments(
+    database_url: str, connection: psycopg.Connection, first: str, then: str
+) -> None:
+    """Whatever the modes: nothing is left on the accounts of the earlier book, nor between an invoice and its payment."""
+    load(database_url, *masters(), sale(1), sale(2), day_close([sale(1), sale(2)]))
+    build(connection, first)
+    load(database_url, corrected(sale(1), 2, line("milk", "3", "2.00", tax=("STD", "0.60"))), sale(3))
+    load(database_url, corrected(sale(2), 2, line("milk", "1", "2.00", tax=("STD", "0.20"))))
+    build(connection, then, MOVED)
+    taxes, revenue = Decimal("-1.20"), Decimal("-12.00")
+    assert accounts(connection) == {"9010": -taxes - revenue, "9200": taxes, "9400": revenue}
+    every_line_can_be_followed(connection)
+
+
+@pytest.mark.parametrize("mode", [SUMMARY, BY_TRANSACTION, INVOICES])
+def test_what_is_built_together_with_what_it_takes_back_can_be_followed(
+    database_url: str, connection: psycopg.Connection, mode: str
+) -> None:
+    load(database_url, *masters(), sale(1))
+    load(database_url, corrected(sale(1), 2, line("milk", "3", "2.00", tax=("STD", "0.60"))), day_close([sale(1)]))
+    build(connection, mode)
+    every_line_can_be_followed(connection)
+    found = explain(connection, f"{STORE}/1/{DAY}/1", book_of(), policy_of(mode))
+    assert [one.reversal for one in found] == [False, True, False]
+    if mode != SUMMARY:  # of a summary only what the range comes to has lines
+        assert [len(entry.journaled) for one in found for entry in one.entries] == [1] * 9
+
+
+def every_line_can_be_followed(connection: psycopg.Connection) -> None:
+    """The transactions behind each line add up to it."""
+    for (reference,) in rows(connection, "SELECT reference FROM journal"):
+        for one in drilldown.erp_lines(connection, reference):
+            parts = drilldown.parts_of(connection, reference, one.line)
+            assert sum((part.amount for part in parts), Decimal(0)) == one.amount, (reference, one, parts)
 
 
 def test_a_void_is_in_the_day_it_happened(database_url: str, connection: psycopg.Connection) -> None:

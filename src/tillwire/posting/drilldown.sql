@@ -40,10 +40,16 @@ WITH j AS (
         ORDER BY o.event_offset DESC LIMIT 1
     ) AS earlier ON true
 ), own AS (
-    -- A journal that takes back has what takes back of that one; another has what takes back nothing that was there before.
+    -- A journal that takes back has what takes back of that one; another has what no such journal of the range has: what
+    -- was built together with what it takes back is in none. Payments have such journals of their own, if any.
     SELECT e.* FROM entry e, j
     WHERE CASE WHEN j.reverses IS NOT NULL THEN e.takes_back = j.reverses
-               ELSE e.takes_back IS NULL OR e.takes_back >= j.journal_id OR j.kind IN ('payments', 'intercompany') END
+               ELSE e.takes_back IS NULL OR j.kind = 'intercompany' OR NOT EXISTS (
+                   SELECT FROM journal r
+                   WHERE r.reverses = e.takes_back AND r.store = e.store AND r.business_date = e.business_date
+                     AND r.from_offset <= e.event_offset AND r.to_offset > e.event_offset
+                     AND (r.kind = 'payments') = (j.kind = 'payments')
+               ) END
 )
 SELECT * FROM (
     SELECT CASE WHEN e.sequence IS NULL THEN e.store || '/' || e.register || '/' || e.business_date || '/till-close'
@@ -77,6 +83,13 @@ SELECT * FROM (
     JOIN wanted l ON l.component = 'receivable'
     JOIN journal i ON i.store = j.store AND i.business_date = j.business_date AND i.currency = j.currency
                   AND i.kind = 'invoice' AND i.from_offset >= j.from_offset AND i.to_offset <= j.to_offset
+                  AND CASE WHEN j.reverses IS NOT NULL THEN i.reverses = j.reverses
+                           ELSE i.reverses IS NULL OR NOT EXISTS (
+                               SELECT FROM journal r
+                               WHERE r.reverses = i.reverses AND r.kind = 'payments' AND r.store = i.store
+                                 AND r.business_date = i.business_date
+                                 AND r.from_offset <= i.from_offset AND r.to_offset >= i.to_offset
+                           ) END
     JOIN journal_line r ON r.journal_id = i.journal_id AND r.component = 'receivable'
                        AND r.original_date IS NOT DISTINCT FROM l.original_date
 ) AS part

@@ -50,7 +50,12 @@ JOIN journal j ON j.store = s.store AND j.business_date = s.business_date AND j.
               AND j.from_offset <= s.event_offset AND j.to_offset > s.event_offset
               AND j.kind IN ('sales', 'payments', 'reversal', 'invoice')
               AND CASE WHEN j.reverses IS NOT NULL THEN earlier.journal_id = j.reverses
-                       ELSE earlier.journal_id IS NULL OR earlier.journal_id >= j.journal_id OR j.kind = 'payments' END
+                       ELSE earlier.journal_id IS NULL OR NOT EXISTS (
+                           SELECT FROM journal r
+                           WHERE r.reverses = earlier.journal_id AND r.store = s.store AND r.business_date = s.business_date
+                             AND r.from_offset <= s.event_offset AND r.to_offset > s.event_offset
+                             AND (r.kind = 'payments') = (j.kind = 'payments')
+                       ) END
 JOIN journal_line l ON l.journal_id = j.journal_id AND (l.kind IS NULL OR l.kind = coalesce(s.kind, 'till'))
                    AND l.original_date IS NOT DISTINCT FROM s.original_date
 WHERE s.store = %s AND s.business_date = %s AND s.event_offset = %s

@@ -1,8 +1,8 @@
 """Sales as invoices and credit notes, for stores that post documents instead of journals.
 
 Each transaction that sells becomes an invoice of its goods, discounts and taxes, as the source computed them; what was
-paid, and whatever else the day has, is a journal of payments. Both meet in the receivable account, so that the trial
-balance is the one that journals give.
+paid, and whatever else the day has, is a journal of payments; what takes back payments by an earlier rule book is in its
+own. Both meet in the receivable account, so that the trial balance is the one that journals give.
 """
 
 from __future__ import annotations
@@ -44,13 +44,16 @@ def split(connection: psycopg.Connection, drafts: Sequence[Draft], books: Books)
     """The drafts, of stores that post documents as an invoice per transaction and a journal of payments per range."""
     kept: list[Draft] = []
     invoices: list[Draft] = []
-    payments: dict[tuple[str, object, str], Draft] = {}
+    payments: dict[tuple[str, object, str, int | None], Draft] = {}
+    in_force = books.version(None)
     for draft in drafts:
         if draft.day.policy.mode != "invoice" or draft.company != draft.day.company:
             kept.append(draft)
             continue
-        place = (draft.day.store, draft.day.business_date, draft.currency)
-        rest = payments.setdefault(place, _payments(draft))
+        # By another book what is taken back goes to other accounts: those payments are a journal of their own.
+        reverses = None if draft.rule_book in (None, in_force) else draft.reverses
+        place = (draft.day.store, draft.day.business_date, draft.currency, reverses)
+        rest = payments.setdefault(place, _payments(draft, reverses))
         rest.claims += draft.claims
         invoice = _divide(draft, rest)
         if invoice is not None:
@@ -59,7 +62,8 @@ def split(connection: psycopg.Connection, drafts: Sequence[Draft], books: Books)
     return [*kept, *invoices, *(one for one in payments.values() if one.entries)]
 
 
-def _payments(of: Draft) -> Draft:
+def _payments(of: Draft, reverses: int | None) -> Draft:
+    """A range's payments: all, or those that take back what is in the journal ``reverses``."""
     day = of.day
     return Draft(
         day=day,
@@ -68,7 +72,9 @@ def _payments(of: Draft) -> Draft:
         currency=of.currency,
         kind=PAYMENTS,
         company=of.company,
-        suffix="/payments",
+        reverses=reverses,
+        rule_book=None if reverses is None else of.rule_book,
+        suffix="/payments" if reverses is None else f"/payments-reversal-{reverses}",
     )
 
 
