@@ -30,7 +30,8 @@ from tillwire.demo.simulation import Simulation
 from tillwire.intake.door import Prepared, read_batch, read_one
 from tillwire.intake.group_commit import GroupCommit
 from tillwire.intake.rules import Policy
-from tillwire.model.ledger import ErpDocument, Journal, JournalLine
+from tillwire.model.ledger import ErpDocument, Journal
+from tillwire.posting import documents
 from tillwire.posting.build import build_journals
 
 
@@ -45,7 +46,7 @@ class MemoryErp:
         self.moves += journals
         return [Posted(journal.reference, journal.reference, journal.reference) for journal in journals]
 
-    def read_back(self, references: Sequence[str]) -> dict[str, ErpDocument]:
+    def read_back(self, references: Sequence[str], kind: str = "journal") -> dict[str, ErpDocument]:
         return {
             move.reference: ErpDocument(
                 reference=move.reference, document_id="1", number="1", posted=True, lines=move.lines
@@ -109,25 +110,12 @@ async def send(url: str, retailer: Retailer) -> Simulation:
 def post(connection: psycopg.Connection, erp: MemoryErp) -> None:
     """Build journals, and have the ERP post them, as dispatch would."""
     build_journals(connection, book_of(*ACCOUNT_RULES, suspense_account=SUSPENSE), policy_of())
-    rows = connection.execute(
-        "SELECT journal_id, reference, company, store, business_date, currency FROM journal WHERE state = 'built'"
-    ).fetchall()
-    for journal_id, reference, company, store, day, currency in rows:
-        lines = connection.execute(
-            "SELECT account, debit, credit FROM journal_line WHERE journal_id = %s ORDER BY line", (journal_id,)
-        ).fetchall()
-        journal = Journal(
-            reference=reference,
-            company=company,
-            store=store,
-            business_date=day,
-            currency=currency,
-            description="",
-            lines=tuple(JournalLine(account=account, debit=debit, credit=credit) for account, debit, credit in lines),
-        )
+    ids = [one for (one,) in connection.execute("SELECT journal_id FROM journal WHERE state = 'built'").fetchall()]
+    for journal_id, journal in zip(ids, documents.load(connection, ids), strict=True):
+        assert isinstance(journal, Journal)
         erp.post([journal])
         connection.execute(
-            "UPDATE journal SET state = 'posted', document_id = '1' WHERE journal_id = %s", (journal_id,)
+            "UPDATE journal SET state = 'posted', erp = 'erp', document_id = '1' WHERE journal_id = %s", (journal_id,)
         )
 
 

@@ -35,7 +35,7 @@ _ACCOUNTS = {
 
 def account_of(component: str, code: str) -> str:
     """The account of a component, by the default mapping as its documentation has it."""
-    if component == "tender":
+    if component in ("tender", "change"):
         return {"cash": "1010", "gift_card": "2300"}.get(code, "1020")
     if component == "liability":
         return "2300" if code == "gift_card" else "2310"

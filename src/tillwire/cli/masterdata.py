@@ -160,7 +160,7 @@ def master_pull(
     settings = settings_of(data)
     policy = bootstrap.erp_named(settings, erp)
     moment = since.astimezone() if since is not None else None
-    with connect(data) as connection:
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
         gate = Gate(connection, policy, wait=time.sleep)
         source = bootstrap.master_source(settings, erp, watch=gate)
         try:

@@ -164,8 +164,10 @@ class Witness:
             erp.posted == journals == len(erp.references) and not erp.repeated and not erp.drafts,
         )
         rows = self._connection.execute(
-            "SELECT account, sum(debit), sum(credit) FROM journal_line JOIN journal USING (journal_id)"
-            " WHERE state = 'posted' GROUP BY account"
+            "SELECT account, sum(greatest(balance, 0)), sum(greatest(-balance, 0)) FROM ("
+            "  SELECT account, sum(debit - credit) AS balance FROM journal_line JOIN journal USING (journal_id)"
+            "  WHERE state = 'posted' GROUP BY journal_id, account, coalesce(erp_line, line)"
+            ") AS sent GROUP BY account HAVING sum(abs(balance)) > 0"
         ).fetchall()
         ours = {account: (debit, credit) for account, debit, credit in rows}
         theirs = {

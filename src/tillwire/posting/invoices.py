@@ -1,8 +1,8 @@
 """Sales as invoices and credit notes, for stores that post documents instead of journals.
 
 Each transaction that sells becomes an invoice of its goods, discounts and taxes, as the source computed them; what was
-paid, and whatever else the day has, is a journal of payments; what takes back payments by an earlier rule book is a
-journal of its own. Both meet in the receivable account, so that the trial balance is the one that journals give.
+paid, and whatever else the day has, is a journal of payments, with one more for what takes back payments by an earlier
+rule book. Both meet in the receivable account, so that the trial balance is the one that journals give.
 """
 
 from __future__ import annotations
