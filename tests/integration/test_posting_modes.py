@@ -13,6 +13,7 @@ from builders import (
     DAY,
     Event,
     cash_movement,
+    corrected,
     day_close,
     line,
     masters,
@@ -304,6 +305,23 @@ def test_what_is_in_suspense_leaves_it_once_a_rule_maps_it(database_url: str, co
     assert listed(connection) == []
     assert reclassify(connection, book_of(), policy_of(), on=later) == []
     assert reconcile(connection, erp=False).ok
+
+
+def test_what_is_corrected_after_it_left_suspense_is_there_with_the_other_sign(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    """It is taken back from where its journal had it; the same way leads out of suspense."""
+    rules = tuple(rule for rule in DEFAULT_ACCOUNTS if rule.component != "tax")
+    load(database_url, *masters(), sale(1), day_close([sale(1)]))
+    build(connection, SUMMARY, book_of(*rules))
+    later = DAY + timedelta(days=40)
+    assert len(reclassify(connection, book_of(), policy_of(), on=later)) == 1
+    load(database_url, corrected(sale(1), 2, line("milk", "3", "2.00", tax=("STD", "0.60"))))
+    build(connection)
+    assert [one.amount for one in listed(connection)] == [Decimal("0.40")]
+    assert len(reclassify(connection, book_of(), policy_of(), on=later)) == 1
+    assert listed(connection) == []
+    assert accounts(connection) == {"1010": Decimal("6.60"), "2200": Decimal("-0.60"), "4000": Decimal("-6.00")}
 
 
 def test_lines_of_one_account_and_the_same_dimensions_are_one(

@@ -33,7 +33,7 @@ def books(tmp_path: Path) -> list[AccountBook]:
 
 
 def test_every_example_is_a_rule_book_without_idle_rules(tmp_path: Path) -> None:
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 10
     for book in books(tmp_path):
         assert never_reached(book.rules) == {}
 
@@ -53,6 +53,7 @@ def test_every_example_is_a_rule_book_without_idle_rules(tmp_path: Path) -> None
         ("tender", "gift_card", "2300"),
         ("liability", "tip", "2320"),
         ("liability", "donation", "2330"),
+        ("intercompany", "OTHER", "1310"),
     ],
 )
 def test_the_examples_do_what_they_say(tmp_path: Path, component: str, code: str, account: str) -> None:
