@@ -27,6 +27,7 @@ from tillwire.inventory.states import ReportedStates
 from tillwire.inventory.stock_ledger import StockLedger
 from tillwire.masterdata.projection import MasterRecords
 from tillwire.posting.accounts import AccountBook
+from tillwire.posting.coverage import Taker
 from tillwire.posting.due import MarkDue
 from tillwire.posting.policy import PostingPolicy
 from tillwire.sales.completeness import Completeness
@@ -155,6 +156,16 @@ def callback_connectors(settings: Settings) -> dict[str, CallbackConnector]:
             found[policy.name] = cast(CallbackConnector, connector)
         else:
             connector.close()
+    return found
+
+
+def takers(settings: Settings) -> list[Taker]:
+    """What each ERP takes, in the order in which a company finds its own."""
+    found = []
+    for policy in erps(settings):
+        connector = erp_connector(settings, policy)
+        connector.close()
+        found.append(Taker(policy, connector.takes))
     return found
 
 

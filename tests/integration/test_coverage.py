@@ -13,13 +13,14 @@ import psycopg
 import pytest
 from builders import DAY, event, line, masters, product, sale, store, tax_code, tender, tender_type
 from driving import load
-from posting_kit import BOOK, book_of
+from posting_kit import BOOK, SUMMARY, book_of, policy_of
 
 from tillwire.cli import main
 from tillwire.cli.common import console
-from tillwire.config import DEFAULT_ACCOUNTS, AccountRule
+from tillwire.config import DEFAULT_ACCOUNTS, AccountRule, ErpInstance, Posting, StorePosting, erp_policies
+from tillwire.config.posting import Erp
 from tillwire.posting.accounts import AccountBook
-from tillwire.posting.coverage import Coverage, coverage
+from tillwire.posting.coverage import Coverage, Taker, coverage
 
 RULES = {
     component: tuple(rule for rule in DEFAULT_ACCOUNTS if rule.component == component)
@@ -195,3 +196,47 @@ def test_without_a_database_only_the_configuration_is_looked_at(check: Callable[
     ended, told = check("", "postgresql://nobody@127.0.0.1:1/none")
     assert ended == 0
     assert "the database is away" in told
+
+
+def test_an_empty_database_is_told_from_a_hub(check: Callable[..., tuple[int, str]], fresh_database: str) -> None:
+    ended, told = check("", fresh_database)
+    assert (ended, "run `tillwire migrate`" in told) == (0, True), told
+
+
+def taker(name: str, *takes: str, companies: tuple[str, ...] = ("*",)) -> Taker:
+    instance = ErpInstance(name=name, kind="file", companies=companies)
+    (policy,) = erp_policies(Posting(), Erp(), [instance])
+    return Taker(policy, frozenset(takes))
+
+
+def test_what_a_store_posts_is_looked_up_in_what_its_own_erp_takes(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    load(
+        database_url, *masters(store("101"), store("901"), store("902", company="OTHER"), store("903", company="NONE"))
+    )
+    policy = policy_of(SUMMARY, stores=(StorePosting(stores="9*", mode="invoice", stock="each"),))
+    takers = [
+        taker("able", "journal", "invoice", companies=("OTHER",)),
+        taker("books", "journal", companies=("ACME", "OTHER")),
+    ]
+    found = looked(connection, invoices=True, policy=policy, takers=takers)
+    assert [(one.erp, one.document, one.company, one.stores) for one in found.never_sent] == [
+        ("able", "stock", "OTHER", ["902"]),
+        ("books", "invoice", "ACME", ["901"]),
+        ("books", "stock", "ACME", ["901"]),
+    ]
+    assert not found.complete
+    assert looked(connection, policy=policy_of(), takers=takers).complete
+
+
+def test_the_command_names_the_erp_and_its_stores(
+    check: Callable[..., tuple[int, str]], database_url: str, tmp_path: Path
+) -> None:
+    load(database_url, *masters(*(store(str(number)) for number in range(901, 908)), store("101")))
+    erp = f'[erp]\nkind = "file"\n[erp.settings]\nfolder = "{tmp_path}"\n'
+    ended, told = check(erp)
+    assert (ended, "everything has an account" in told) == (0, True), told
+    ended, told = check(erp + '[[posting.stores]]\nstores = "9*"\nmode = "invoice"\n')
+    assert ended == 1
+    assert "never sent invoices of ACME (stores 901, 902, 903, 904, 905 and 2 more): ERP erp (file) takes none" in told

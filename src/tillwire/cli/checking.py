@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
 
-from tillwire import clock
+from tillwire import bootstrap, clock
 from tillwire.cli.common import console, settings_of, styled
 from tillwire.config import Settings
 from tillwire.errors import ConfigurationError
@@ -47,7 +48,17 @@ def prove(book: AccountBook, settings: Settings, data: Path) -> int:
     }
     try:
         with psycopg.connect(url, autocommit=True) as connection:
-            found = coverage(connection, book, clock.now().date(), invoices="invoice" in modes)
+            found = coverage(
+                connection,
+                book,
+                clock.now().date(),
+                invoices="invoice" in modes,
+                policy=bootstrap.posting_policy(settings),
+                takers=bootstrap.takers(settings),
+            )
+    except psycopg.errors.UndefinedTable:
+        warn("configuration is sound, but the database is empty: run `tillwire migrate`, send master data, check again")
+        return 0
     except psycopg.OperationalError as error:
         warn(f"configuration is sound, but the database is away, so nothing was looked up in master data: {error}")
         return 0
@@ -64,6 +75,10 @@ def _print(found: Coverage, book: AccountBook) -> None:
         rules = ", ".join(account.rules)
         told = f" {account.account} in {account.company} (rule {rules}): correct the rule, or send the account"
         console.print(styled(("no such account", "red"), told), soft_wrap=True)
+    for one in found.never_sent:
+        what = "invoices" if one.document == "invoice" else "stock movements"
+        told = f" {what} of {one.company} (stores {_some(one.stores)}): ERP {one.erp} ({one.connector}) takes none"
+        console.print(styled(("never sent", "red"), told), soft_wrap=True)
     charts = ", ".join(found.companies_with_charts) or "no company: no accounts are in master data"
     console.print(
         f"{found.items} components and codes in {found.stores} stores; charts looked up: {charts}", soft_wrap=True
@@ -73,9 +88,12 @@ def _print(found: Coverage, book: AccountBook) -> None:
 
 
 def _told(gap: Gap, book: AccountBook) -> str:
-    stores = ", ".join(gap.stores[:_MOST_STORES])
-    if len(gap.stores) > _MOST_STORES:
-        stores += f" and {len(gap.stores) - _MOST_STORES} more"
     kinds = f" of {', '.join(gap.kinds)}" if any(rule.kind != "*" for rule in book.rules) else ""
     later = f" from {gap.since} on" if gap.since > clock.now().date() else ""
-    return f"{gap.component} {gap.code}{kinds} in {gap.company} (stores {stores}){later}: it would go to suspense"
+    where = f"{gap.company} (stores {_some(gap.stores)})"
+    return f"{gap.component} {gap.code}{kinds} in {where}{later}: it would go to suspense"
+
+
+def _some(stores: Sequence[str]) -> str:
+    more = len(stores) - _MOST_STORES
+    return ", ".join(stores[:_MOST_STORES]) + (f" and {more} more" if more > 0 else "")

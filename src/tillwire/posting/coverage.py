@@ -3,20 +3,22 @@ an account, and one that there is in its company's chart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
 import msgspec
 import psycopg
 
-from tillwire.config import AccountRule
+from tillwire.config import AccountRule, ErpPolicy
 from tillwire.database import sql
 from tillwire.masterdata.snapshot import Snapshot
 from tillwire.model.master import StoreRecord
 from tillwire.model.money import ZERO
 from tillwire.model.transaction import CASH_MANAGEMENT, SELLING, Kind, LineKind, Tax
 from tillwire.posting.accounts import SUSPENSE_RULE, AccountBook, Place
+from tillwire.posting.drafts import INVOICE, STOCK
+from tillwire.posting.policy import PostingPolicy
 from tillwire.sales import entries as components
 from tillwire.sales.entries import LIABILITY_KINDS, NO_REASON, tax_code
 
@@ -65,6 +67,24 @@ class NoSuchAccount(msgspec.Struct, frozen=True, kw_only=True):
     rules: list[str]
 
 
+class NeverSent(msgspec.Struct, frozen=True, kw_only=True):
+    """Documents that stores are set to post and their company's ERP does not take: they would wait for ever."""
+
+    erp: str
+    connector: str
+    document: str
+    """``invoice`` or ``stock``."""
+    company: str
+    stores: list[str]
+
+
+class Taker(NamedTuple):
+    """An ERP and the kinds of documents that it takes."""
+
+    erp: ErpPolicy
+    takes: Collection[str]
+
+
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at, and what is missing."""
 
@@ -74,16 +94,26 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """Of the others no account is known, so none was looked up."""
     gaps: list[Gap]
     missing_accounts: list[NoSuchAccount]
+    never_sent: list[NeverSent]
 
     @property
     def complete(self) -> bool:
         """True if nothing is missing."""
-        return not self.gaps and not self.missing_accounts
+        return not self.gaps and not self.missing_accounts and not self.never_sent
 
 
-def coverage(connection: psycopg.Connection, book: AccountBook, today: date, *, invoices: bool = False) -> Coverage:
+def coverage(
+    connection: psycopg.Connection,
+    book: AccountBook,
+    today: date,
+    *,
+    invoices: bool = False,
+    policy: PostingPolicy | None = None,
+    takers: Sequence[Taker] = (),
+) -> Coverage:
     """Go through master data and through what the ledger has seen, in every store, from ``today`` on; ``invoices``:
-    some store posts documents."""
+    some store posts documents. With a ``policy``, what each store posts is looked up in what its ERP takes, too; the
+    ``takers`` are in the order in which a company finds its own."""
     master = Snapshot()
     master.refresh(connection, 1)
     turns = {dated.effective_from for record in master.tax_codes.values() for dated in record.rates}
@@ -109,7 +139,25 @@ def coverage(connection: psycopg.Connection, book: AccountBook, today: date, *, 
         companies_with_charts=sorted(company for company, accounts in master.accounts.items() if accounts),
         gaps=found.gaps(),
         missing_accounts=found.missing_accounts(),
+        never_sent=[] if policy is None else never_sent(master.stores.values(), policy, takers),
     )
+
+
+def never_sent(stores: Iterable[StoreRecord], policy: PostingPolicy, takers: Sequence[Taker]) -> list[NeverSent]:
+    """What these stores post and the ERPs that serve their companies do not take."""
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for record in sorted(stores, key=lambda one: one.store):
+        taker = next((one for one in takers if one.erp.serves(record.company)), None)
+        own = policy.of(record.store, record.company)
+        posted = [INVOICE] * (own.mode == "invoice") + [STOCK] * (own.stock != "off")
+        for document in posted:
+            if taker is not None and document not in taker.takes:
+                place = (taker.erp.name, taker.erp.kind, document, record.company)
+                found.setdefault(place, []).append(record.store)
+    return [
+        NeverSent(erp=erp, connector=connector, document=document, company=company, stores=own)
+        for (erp, connector, document, company), own in sorted(found.items())
+    ]
 
 
 class _Found:
