@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import psycopg
-from builders import DAY, Event, masters, store
+from builders import DAY, Event, cash_movement, corrected, masters, store, tender
 from driving import accept, exception_codes, record, rows, scalar
 from fixture_types import NewDatabase
 from hypothesis import HealthCheck, Phase, event, given, settings
@@ -29,6 +29,7 @@ from tillwire.posting.accounts import AccountBook
 from tillwire.posting.explain import explain
 from tillwire.sales.entries import COMPONENTS, parts_of
 
+Events = tuple[list[Event], list[Event]]
 MODES = (SUMMARY, BY_TRANSACTION, INVOICES)
 RECEIVABLES = ("1100", "1101")
 ANY_TAX = Policy(severities={"line_tax_mismatch": "off"})
@@ -75,6 +76,22 @@ def account_books(draw: st.DrawFn) -> AccountBook:
             dimensions=draw(st.sampled_from(({}, {"store": "{store}"}, {"kind": "{kind}"}))),
         )
     )
+
+
+@st.composite
+def paid_in(draw: st.DrawFn) -> tuple[list[Event], list[Event]]:
+    """Cash brought to tills, corrected: every event that arrives, and those that count in the end. No invoice has them."""
+    arriving, final = [], []
+    for number in range(draw(st.integers(2, 4))):
+        first = cash_movement(500 + number, "pay_in", "20.00", store=draw(st.sampled_from(STORES)))
+        amounts = draw(st.lists(st.integers(1, 9), min_size=1, max_size=2))
+        later = [
+            corrected(first, version, total=f"{amount}.00", tenders=[tender(f"{amount}.00")])
+            for version, amount in enumerate(amounts, 2)
+        ]
+        arriving += [first, *later]
+        final.append([first, *later][-1])
+    return arriving, final
 
 
 def moved(book: AccountBook) -> AccountBook:
@@ -170,12 +187,12 @@ def test_every_mode_and_any_rule_book_give_the_same_trial_balance(
 
 
 @settings(FEW, max_examples=25)
-@given(past=pasts(), book=account_books(), seed=st.integers(0, 2**32))
+@given(past=pasts(), cash=paid_in(), book=account_books(), seed=st.integers(0, 2**32))
 def test_corrections_end_in_the_ledger_of_the_final_versions(
-    new_database: NewDatabase, past: tuple[list[Event], list[Event]], book: AccountBook, seed: int
+    new_database: NewDatabase, past: Events, cash: Events, book: AccountBook, seed: int
 ) -> None:
     """In any order, with journals built in between at any moment, in any mode, by a book that changes."""
-    arriving, final = past
+    arriving, final = past[0] + cash[0], past[1] + cash[1]
     records = masters(*(store(number) for number in STORES))
     books = (book, moved(book))
     chance = random.Random(seed)
