@@ -28,8 +28,8 @@ AUTHENTICATION, CONTRACT = "erp_auth_failed", "schema_drift"
 _MOST_CAUSE = 500
 _MOST_WORDS = 4_000
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_VARIES = re.compile(r"\S*\d\S*")
-"""Words with a digit: numbers, dates, references, identifiers. They differ where the cause is one."""
+_DIGIT = re.compile(r"\d")
+"""In words: numbers, dates, references, identifiers. They differ where the cause is one."""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ def rejection_cause(code: str, erp: str, words: str, *, accounts: Collection[str
         named = sorted(set(_TOKEN.findall(words)) & set(accounts), key=lambda one: (-len(one), one))
         if named:
             return f"{code}:{named[0]}"[:_MOST_CAUSE]
-    alike = " ".join(_VARIES.sub("*", words).split())
+    alike = " ".join(["*" if _DIGIT.search(word) else word for word in words[:_MOST_WORDS].split()])
     return f"{code}:{erp}:{alike}"[:_MOST_CAUSE]
 
 
