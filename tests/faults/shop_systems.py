@@ -161,7 +161,11 @@ class ShopSystems:
 
         def left() -> list[str]:
             return [
-                one.name for folder in (self.inbox, self.inbox / "working") for one in folder.iterdir() if one.is_file()
+                one.name
+                for folder in (self.inbox, self.inbox / "working")
+                if folder.is_dir()
+                for one in folder.iterdir()
+                if one.is_file()
             ]
 
         until(lambda: not left() and names <= {one.name for one in self.reports()}, _PATIENCE_S)
