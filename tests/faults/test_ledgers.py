@@ -251,6 +251,7 @@ CHART = tuple(ChartAccount(code, f"Account {code}", _KINDS[code[-4]]) for code i
 def tryton(postgres: EmbeddedPostgres, engines_folder: Path) -> Iterator[TrytonServer]:
     """A real Tryton: one company in USD, with the ERP's own rates for the other currencies."""
     rates = (
+        ExchangeRate("USD", date(2024, 1, 1), Decimal(1)),
         ExchangeRate("EUR", date(2024, 1, 1), Decimal("0.92")),
         ExchangeRate("JPY", date(2024, 1, 1), Decimal("149.3"), 0),
     )
