@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,11 @@ _WITHIN_S = 1200.0 if not GIVEN else 7200.0
 def years(postgres: EmbeddedPostgres, template_database: str) -> Iterator[dict[str, str]]:
     """For each mode, a database with its journals built, to be copied."""
     made: dict[str, str] = {}
-    for mode, count in TRANSACTIONS.items():
+    for mode, transactions in TRANSACTIONS.items():
         name = f"years_{mode}"
         with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
-        Years(count).record(postgres.url(name))
+        Years(transactions).record(postgres.url(name))
         with psycopg.connect(postgres.url(name), autocommit=True) as connection:
             connection.execute("ANALYZE")
             while build_journals(connection, BOOK, policy_of(mode)):
@@ -84,12 +85,12 @@ def copied(postgres: EmbeddedPostgres, years: dict[str, str], mode: str) -> Iter
 class Dispatchers:
     """Processes that dispatch, killed and started anew."""
 
-    def __init__(self, settings: Settings, folder: Path, count: int) -> None:
+    def __init__(self, settings: Settings, folder: Path, processes: int) -> None:
         self._file = folder / "settings.json"
         self._file.write_bytes(msgspec.json.encode(settings))
         self._log = folder / "dispatch.log"
         self.kills = 0
-        self._running = [self._start() for _ in range(count)]
+        self._running = [self._start() for _ in range(processes)]
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -199,7 +200,7 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
     simulator.open_accounts(ACCOUNTS)
     if isinstance(simulator, ErpNextSimulator):
         simulator.account_currencies = ACCOUNTS
-    restarts = 0
+    restarts, seconds = 0, count(1)
     with simulator, psycopg.connect(copied, autocommit=True) as connection:
         given = simulator.settings()
         if case.spec.name == "erpnext":  # where the values of converted lines differ by a cent
@@ -209,15 +210,15 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
 
         def trouble() -> None:
             nonlocal restarts
-            point = chance.random()
-            if point < 0.06:
-                running.kill_one(chance)
-            elif point < 0.10:
-                simulator.stop()
-                simulator.start()
-                restarts += 1
-            elif point < 0.14:
-                simulator.fail_next("throttled", times=5)
+            match next(seconds) % 12:
+                case 1:
+                    running.kill_one(chance)
+                case 2:
+                    simulator.stop()
+                    simulator.start()
+                    restarts += 1
+                case 6:
+                    simulator.fail_next("throttled", times=5)
 
         with dispatching(settings, tmp_path) as running:
             states = drain(connection, running, trouble, every_s=1.0)
@@ -237,6 +238,8 @@ def test_a_simulated_erp_has_it_to_the_cent(case: Case, mode: str, copied: str, 
         attempts = scalar(connection, "SELECT max(attempts) FROM journal")
         transactions = scalar(connection, "SELECT sum(transactions) FROM journal")
     assert faults.keys() >= {"lost_reply", "duplicated"}, faults
+    assert running.kills
+    assert restarts
     tell(
         transactions=transactions, journals=journals, faults=faults.total(), calls=sum(simulator.calls.values()),
         kills=running.kills, restarts=restarts, most_attempts=attempts,
@@ -298,7 +301,7 @@ def test_the_real_tryton_has_it_to_the_cent(
     tryton: TrytonServer, mode: str, copied: str, tmp_path: Path, tell: Tell
 ) -> None:
     chance = random.Random(f"tryton/{mode}")
-    restarts = 0
+    restarts, seconds = 0, count(1)
     plan = FaultPlan(rates=_TROUBLES, seed=7)
     with FaultProxy(tryton.settings().url, plan) as proxy, psycopg.connect(copied, autocommit=True) as connection:
         given = msgspec.to_builtins(msgspec.structs.replace(tryton.settings(), url=proxy.url, timeout_s=20.0))
@@ -308,10 +311,10 @@ def test_the_real_tryton_has_it_to_the_cent(
 
         def trouble() -> None:
             nonlocal restarts
-            point = chance.random()
-            if point < 0.06:
+            second = next(seconds)
+            if second % 15 == 3:
                 running.kill_one(chance)
-            elif point < 0.09:
+            elif second % 40 == 10:
                 tryton.kill()
                 tryton.start()
                 restarts += 1
@@ -329,6 +332,8 @@ def test_the_real_tryton_has_it_to_the_cent(
         transactions = scalar(connection, "SELECT sum(transactions) FROM journal")
         attempts = scalar(connection, "SELECT max(attempts) FROM journal")
     assert faults.keys() >= {"lose_reply", "twice"}, faults
+    assert running.kills
+    assert restarts
     tell(
         transactions=transactions, journals=journals, faults=faults.total(), kills=running.kills, restarts=restarts,
         most_attempts=attempts,
