@@ -25,13 +25,14 @@ from builders import (
     transaction,
 )
 from driving import load, rows, scalar
-from posting_kit import BY_TRANSACTION, INVOICES, SUMMARY, accounts, book_of, build, kinds, policy_of
+from posting_kit import BY_TRANSACTION, INVOICES, SUMMARY, accounts, book_of, build, check_books, kinds, policy_of
 
 from tillwire.config import DEFAULT_ACCOUNTS, AccountRule, GiftCards
 from tillwire.exceptions.queue import retry
 from tillwire.posting import documents, drilldown
 from tillwire.posting.build import build_journals
 from tillwire.posting.explain import explain
+from tillwire.posting.remapping import remap
 from tillwire.reconciliation.days import reconcile
 
 NEXT = DAY + timedelta(days=1)
@@ -296,3 +297,35 @@ def test_building_is_one_transaction(database_url: str, connection: psycopg.Conn
         assert build_journals(connection, book_of(), policy_of()) == 1
     assert kinds(connection) == []
     assert build(connection) == 1
+
+
+@pytest.mark.parametrize("mode", [SUMMARY, BY_TRANSACTION, INVOICES])
+def test_what_was_refused_may_get_its_accounts_anew(
+    database_url: str, connection: psycopg.Connection, mode: str
+) -> None:
+    sold = sale(1, line("milk", "2", "2.00", tax=("STD", "0.40"), discount=("0.50", "promo")))
+    load(database_url, *masters(), sold, sale(2), day_close([sold, sale(2)]))
+    wrong = book_of(AccountRule(component="revenue", account="4711"), *DEFAULT_ACCOUNTS)
+    build(connection, mode, wrong)
+    before = accounts(connection)
+    one = scalar(connection, "SELECT min(reference) FROM journal WHERE kind IN ('sales', 'invoice')")
+    connection.execute("UPDATE journal SET state = 'posted' WHERE reference <> %s", (one,))
+    connection.execute(
+        "UPDATE journal SET state = 'rejected', rejection = 'unknown_account' WHERE reference = %s", (one,)
+    )
+    assert remap(connection, wrong, policy_of(mode)) == []
+    assert remap(connection, book_of(), policy_of(mode)) == [one]
+    check_books(connection)
+    after = accounts(connection, reference=one)
+    assert "4711" not in after
+    assert after["4000"] < 0
+    (document,) = documents.load(
+        connection, [scalar(connection, "SELECT journal_id FROM journal WHERE reference = %s", one)]
+    )
+    assert {each.account for each in document.lines} <= {"4000", "4900", "2200", "1010"}
+    assert sum(before.values()) == sum(accounts(connection).values()) == 0
+    assert rows(connection, "SELECT count(DISTINCT rule_book)::int FROM journal") == [
+        (2 if len(kinds(connection)) > 1 else 1,)
+    ]
+    posted = accounts(connection, state="posted")
+    assert "4000" not in posted

@@ -6,6 +6,7 @@ import getpass
 from typing import Annotated, Literal
 
 import cyclopts
+import psycopg
 from cyclopts import Parameter
 from rich.table import Table
 
@@ -89,19 +90,29 @@ def journals_retry(
     *,
     data: DataFolder = DATA,
     all_: Annotated[bool, Parameter(name="--all", help="Every rejected journal that was not dismissed.")] = False,
+    remap: Annotated[
+        bool, Parameter(negative="", help="First choose their accounts anew, by the rule book that the hub runs with.")
+    ] = False,
     by: Annotated[str | None, Parameter(help="Who does it; else who is logged in.")] = None,
 ) -> int:
-    """Send rejected journals again, after their cause was mended in the ERP or in the mapping's accounts there.
+    """Send rejected journals again, after their cause was mended: in the ERP, or (``--remap``) in the rule book.
 
     The ERP is asked first whether it has them.
     """
+    from tillwire import bootstrap
     from tillwire.exceptions.journals import retry_journals
     from tillwire.posting.journals import rejected
+    from tillwire.posting.remapping import remap as map_anew
 
     if reference is None and not all_:
         console.print("name a journal by its reference, or say --all")
         return 2
-    with connect(data) as connection:
+    settings = settings_of(data)
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
+        if remap:
+            book, policy = bootstrap.account_book(settings), bootstrap.posting_policy(settings)
+            changed = map_anew(connection, book, policy, reference)
+            console.print(f"{len(changed)} have other accounts now")
         ids = rejected(connection, reference)
         back = retry_journals(connection, ids, by=by or getpass.getuser(), dismissed=reference is not None)
     console.print(f"{back} back in the lane" if back else "nothing to retry: no rejected journal of that reference")

@@ -58,7 +58,7 @@ def split(connection: psycopg.Connection, drafts: Sequence[Draft], books: Books)
         invoice = _divide(draft, rest)
         if invoice is not None:
             invoices.append(invoice)
-    _fill(connection, invoices, books)
+    fill(connection, invoices, books)
     return [*kept, *invoices, *(one for one in payments.values() if one.entries)]
 
 
@@ -106,7 +106,7 @@ def _divide(draft: Draft, rest: Draft) -> Draft | None:
     return invoice if sells else None
 
 
-def _fill(connection: psycopg.Connection, invoices: Sequence[Draft], books: Books) -> None:
+def fill(connection: psycopg.Connection, invoices: Sequence[Draft], books: Books) -> None:
     """Give the invoices their lines, from the transactions as they were recorded. One with no amounts stays empty."""
     wanted = [one for one in invoices if any(amount for amount, _ in one.entries.values())]
     places = [(partition_of(one.day.store), one.from_offset) for one in wanted]
