@@ -90,7 +90,7 @@ def built(connection: psycopg.Connection, plain: config.Settings) -> Iterator[Fi
 
 
 def overhead_ms(connection: psycopg.Connection, most: int = 10_000) -> float:
-    """What dispatch itself costs a journal, in ms: states, lines, outcomes, with an ERP that takes no time; measured on ``most``."""
+    """What dispatch itself costs a journal, in ms: states, lines, outcomes, with an ERP that takes no time."""
     (policy,) = config.erp_policies(config.Posting(), config.Erp(), [config.ErpInstance(name="instant", kind="odoo")])
     connector = _Instant()
     gate = Gate(connection, policy, wait=time.sleep, budget=Budget(0.0, 0.0))
