@@ -14,6 +14,7 @@ from tillwire.errors import TillwireError
 _sql = sql.load("tillwire.governance", "governance.sql")
 
 KEYS_IN_FORCE = _sql.keys_in_force
+COMPANIES_OF_STORES = _sql.companies_of_stores
 
 
 def digest_of(key: str) -> bytes:

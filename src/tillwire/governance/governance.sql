@@ -13,3 +13,7 @@ SELECT name, created_at, revoked_at FROM api_client ORDER BY name
 
 -- name: keys_in_force
 SELECT key_digest, name FROM api_client WHERE revoked_at IS NULL
+
+-- name: companies_of_stores
+SELECT id, coalesce(convert_from(body, 'UTF8')::jsonb ->> 'company', '') FROM master_record
+WHERE type = 'tillwire.master.store.v1'

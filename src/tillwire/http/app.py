@@ -15,7 +15,7 @@ from tillwire.config import Settings
 from tillwire.errors import TransientError
 from tillwire.exceptions.held import FixRefused, NoSuchException
 from tillwire.http import connections, documentation, exceptions, health, ledger, masterdata, posting, proof
-from tillwire.http.authentication import require_key
+from tillwire.http.access import granted
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
 from tillwire.http.problem import on_http_exception, on_transient, on_unexpected
@@ -39,7 +39,7 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
 
     guarded = Router(
         "/v1",
-        guards=[require_key],
+        guards=[granted],
         route_handlers=[
             proof.reconciliation,
             proof.trace_key,

@@ -20,7 +20,8 @@ from psycopg_pool import PoolTimeout
 from tillwire.connectors.inbound import Delivery, InboundConnector, MalformedError, body_source
 from tillwire.errors import AuthenticationError, TransientError
 from tillwire.faultpoints import passing
-from tillwire.http.authentication import require_key
+from tillwire.governance.access import Operation
+from tillwire.http.access import granted, needs
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 from tillwire.intake import foreign
@@ -42,6 +43,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     status_code=202,
     summary="Deliver to a connection",
     tags=["connections"],
+    opt=needs(Operation.SEND_EVENTS),
 )
 async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Response[bytes]:
     """Store a body for the connection's connector to read. The answer is 202, or 200 for a repetition.
@@ -54,7 +56,7 @@ async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Resp
         raise NotFoundException(f"there is no connection {name!r}: connections are made in the configuration")
     headers = {key.lower(): value for key, value in request.headers.items()}
     if not hasattr(connector, "verify"):
-        await require_key(request, request.route_handler)
+        await granted(request, request.route_handler)
     node.refuse_if_overloaded()
     body = await request.body()
     if not body:
@@ -113,7 +115,13 @@ class ConnectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
 
 
-@get("/connections", summary="The connections there are", tags=["connections"], sync_to_thread=True)
+@get(
+    "/connections",
+    summary="The connections there are",
+    tags=["connections"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_CONNECTORS),
+)
 def connections(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Every configured connection: its connector, messages received, waiting and failed, and its last error."""
     from tillwire.connectors.registry import spec_of

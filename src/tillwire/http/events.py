@@ -123,7 +123,7 @@ class EventsEndpoint:
             self._held_bytes -= held
 
     async def _authenticate(self, authorization: str) -> None:
-        if not await self._node.knows_key(authorization):
+        if await self._node.principal(authorization) is None:
             detail = "send Authorization: Bearer with a key made by `tillwire client add`"
             raise _Answer(problem(401, "not authorized", detail), (b"www-authenticate", b"Bearer"))
 

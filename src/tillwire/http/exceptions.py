@@ -18,6 +18,8 @@ from tillwire import bootstrap, clock
 from tillwire.exceptions import fixes, queue
 from tillwire.exceptions.fixes import Fixed
 from tillwire.exceptions.held import FixRefused, NoSuchException, PayloadRefused
+from tillwire.governance.access import Operation
+from tillwire.http.access import needs, principal_of
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 
@@ -95,10 +97,16 @@ def _read(body: bytes, kind: Any) -> Any:
 
 def _who(request: AnyRequest) -> tuple[Node, str]:
     node: Node = request.app.state.node
-    return node, node.client_of(request.headers.get("authorization", ""))
+    return node, principal_of(request).name
 
 
-@get("/exceptions", summary="The exception queue", tags=["exceptions"], sync_to_thread=True)
+@get(
+    "/exceptions",
+    summary="The exception queue",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_EXCEPTIONS),
+)
 def listed(
     request: AnyRequest,
     status: Annotated[State, Parameter(query="state")] = "open",
@@ -137,7 +145,13 @@ def listed(
         return _json(queue.found(connection, wanted, node.settings.exceptions.service_levels))
 
 
-@get("/exceptions/causes", summary="The queue by root cause", tags=["exceptions"], sync_to_thread=True)
+@get(
+    "/exceptions/causes",
+    summary="The queue by root cause",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_EXCEPTIONS),
+)
 def by_cause(
     request: AnyRequest,
     owner: Annotated[str | None, Parameter(query="owner", **_TEXT)] = None,
@@ -149,7 +163,13 @@ def by_cause(
         return _json(queue.causes(connection, owner=owner, store=store))
 
 
-@get("/exceptions/{exception_id:int}", summary="One exception", tags=["exceptions"], sync_to_thread=True)
+@get(
+    "/exceptions/{exception_id:int}",
+    summary="One exception",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_EXCEPTIONS),
+)
 def shown(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     """Every fault, the payload as it was accepted, the fixes, and the audit trail."""
     node: Node = request.app.state.node
@@ -160,7 +180,13 @@ def shown(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     return _json(found)
 
 
-@post("/exceptions/{exception_id:int}/edit", summary="Edit a payload", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/{exception_id:int}/edit",
+    summary="Edit a payload",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.WORK_EXCEPTIONS),
+)
 def edit(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes]:
     """Process an edited payload in the place of what was accepted, which is kept; with ``dry_run`` only show what it
     would do. An edit that moves more money than the limit waits for approval.
@@ -175,7 +201,13 @@ def edit(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes]:
         return _json(fixes.edit(connection, exception_id, payload, by=by, reason=asked.reason, limit=limit))
 
 
-@post("/exceptions/{exception_id:int}/dry-run", summary="Show a retry", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/{exception_id:int}/dry-run",
+    summary="Show a retry",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_EXCEPTIONS),
+)
 def rehearsed(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     """The events, journal lines and stock that processing it again would make, or what would still be wrong."""
     node: Node = request.app.state.node
@@ -183,7 +215,13 @@ def rehearsed(request: AnyRequest, exception_id: Id) -> Response[bytes]:
         return _json(bootstrap.rehearsal(connection, node.settings).of_retry(exception_id=exception_id))
 
 
-@post("/exceptions/dry-run", summary="Show master data", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/dry-run",
+    summary="Show master data",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_EXCEPTIONS),
+)
 def rehearsed_records(request: AnyRequest, body: bytes) -> Response[bytes]:
     """Which exceptions proposed master records would clear, and what would be recorded."""
     asked: Records = _read(body, Records)
@@ -193,7 +231,13 @@ def rehearsed_records(request: AnyRequest, body: bytes) -> Response[bytes]:
         return _json(bootstrap.rehearsal(connection, node.settings).of_master_data(records))
 
 
-@post("/exceptions/{exception_id:int}/retry", summary="Process again", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/{exception_id:int}/retry",
+    summary="Process again",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.WORK_EXCEPTIONS),
+)
 def retry(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     """Back to the workers, after its cause was mended."""
     node, by = _who(request)
@@ -207,7 +251,13 @@ def retry(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     return _json(Fixed(exception_id=exception_id, state="retrying"))
 
 
-@post("/exceptions/{exception_id:int}/approve", summary="Approve a fix", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/{exception_id:int}/approve",
+    summary="Approve a fix",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.APPROVE_FIXES),
+)
 def approve(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes]:
     """Let a fix take effect that another client has proposed."""
     asked: Approval = _read(body, Approval)
@@ -216,7 +266,13 @@ def approve(request: AnyRequest, exception_id: Id, body: bytes) -> Response[byte
         return _json(fixes.approve(connection, exception_id, by=by, note=asked.note))
 
 
-@post("/exceptions/{exception_id:int}/refuse", summary="Refuse a fix", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/{exception_id:int}/refuse",
+    summary="Refuse a fix",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.APPROVE_FIXES),
+)
 def refuse(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes]:
     """Turn down a fix that waits for approval; its own author withdraws it."""
     asked: Reasoned = _read(body, Reasoned)
@@ -225,7 +281,13 @@ def refuse(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes
         return _json(fixes.refuse(connection, exception_id, by=by, reason=asked.reason))
 
 
-@post("/exceptions/{exception_id:int}/dismiss", summary="Dismiss", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/{exception_id:int}/dismiss",
+    summary="Dismiss",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.WORK_EXCEPTIONS),
+)
 def dismiss(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes]:
     """Close it without any effect, or acknowledge a warning. More money than the limit waits for approval."""
     asked: Reasoned = _read(body, Reasoned)
@@ -235,7 +297,13 @@ def dismiss(request: AnyRequest, exception_id: Id, body: bytes) -> Response[byte
         return _json(fixes.dismiss(connection, exception_id, by=by, reason=asked.reason, limit=limit))
 
 
-@post("/exceptions/{exception_id:int}/assign", summary="Assign", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/{exception_id:int}/assign",
+    summary="Assign",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.WORK_EXCEPTIONS),
+)
 def assign(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes]:
     """Say who works it."""
     asked: Assignment = _read(body, Assignment)
@@ -247,7 +315,13 @@ def assign(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes
 Named = Annotated[str, Parameter(max_length=500, pattern=r"^[^\x00]*$")]
 
 
-@post("/exceptions/causes/{cause:str}/retry", summary="Process a cause", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/causes/{cause:str}/retry",
+    summary="Process a cause",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.WORK_EXCEPTIONS),
+)
 def retry_cause(request: AnyRequest, cause: Named) -> Response[bytes]:
     """Everything of a root cause back to the workers, after it was mended."""
     node, by = _who(request)
@@ -256,7 +330,13 @@ def retry_cause(request: AnyRequest, cause: Named) -> Response[bytes]:
         return _json({"retrying": queue.retry(connection, cause=found, by=by)})
 
 
-@post("/exceptions/causes/{cause:str}/dismiss", summary="Dismiss a cause", tags=["exceptions"], sync_to_thread=True)
+@post(
+    "/exceptions/causes/{cause:str}/dismiss",
+    summary="Dismiss a cause",
+    tags=["exceptions"],
+    sync_to_thread=True,
+    opt=needs(Operation.WORK_EXCEPTIONS),
+)
 def dismiss_cause(request: AnyRequest, cause: Named, body: bytes) -> Response[bytes]:
     """Close everything of a root cause without any effect; more money together than the limit waits for approval."""
     asked: Reasoned = _read(body, Reasoned)

@@ -10,6 +10,8 @@ from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 
+from tillwire.governance.access import Operation
+from tillwire.http.access import needs
 from tillwire.http.node import Node
 from tillwire.posting import drilldown, suspense
 from tillwire.posting.trial_balance import trial_balance
@@ -22,7 +24,13 @@ def _json(content: Any) -> Response[bytes]:
     return Response(msgspec.json.encode(content), media_type=MediaType.JSON)
 
 
-@get("/ledger/balance", summary="Trial balance", tags=["ledger"], sync_to_thread=True)
+@get(
+    "/ledger/balance",
+    summary="Trial balance",
+    tags=["ledger"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_LEDGER),
+)
 def balance(
     request: Request[Any, Any, Any],
     company: _Text = None,
@@ -38,7 +46,13 @@ def balance(
         return _json(trial_balance(connection, company=company, store=store, **days))
 
 
-@get("/ledger/journal", summary="One journal with its lines", tags=["ledger"], sync_to_thread=True)
+@get(
+    "/ledger/journal",
+    summary="One journal with its lines",
+    tags=["ledger"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_LEDGER),
+)
 def journal(request: Request[Any, Any, Any], reference: _Reference) -> Response[bytes]:
     """A journal by its reference, with its lines as the ERP has them."""
     node: Node = request.app.state.node
@@ -49,7 +63,13 @@ def journal(request: Request[Any, Any, Any], reference: _Reference) -> Response[
         return _json(drilldown.JournalWithLines(found, drilldown.erp_lines(connection, reference)))
 
 
-@get("/ledger/journal/parts", summary="The transactions behind a line", tags=["ledger"], sync_to_thread=True)
+@get(
+    "/ledger/journal/parts",
+    summary="The transactions behind a line",
+    tags=["ledger"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_LEDGER),
+)
 def parts(
     request: Request[Any, Any, Any],
     reference: _Reference,
@@ -64,7 +84,13 @@ def parts(
         return _json(drilldown.parts_of(connection, reference, line, most=most))
 
 
-@get("/ledger/suspense", summary="What lies in suspense", tags=["ledger"], sync_to_thread=True)
+@get(
+    "/ledger/suspense",
+    summary="What lies in suspense",
+    tags=["ledger"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_LEDGER),
+)
 def in_suspense(request: Request[Any, Any, Any]) -> Response[bytes]:
     """What no rule maps, or is no rounding difference any more, by store and reason, with amount and oldest date."""
     node: Node = request.app.state.node

@@ -11,6 +11,8 @@ from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import Parameter
 
 from tillwire import clock
+from tillwire.governance.access import Operation
+from tillwire.http.access import needs
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 from tillwire.masterdata import listing, lookup
@@ -49,7 +51,13 @@ def _json(content: Any, status: int = 200) -> Response[bytes]:
     return Response(msgspec.json.encode(content), media_type=MediaType.JSON, status_code=status)
 
 
-@get("/masterdata/prices", summary="Prices in force", tags=["master data"], sync_to_thread=True)
+@get(
+    "/masterdata/prices",
+    summary="Prices in force",
+    tags=["master data"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_MASTER_DATA),
+)
 def prices(
     request: Request[Any, Any, Any],
     store: _Name,
@@ -70,7 +78,13 @@ def prices(
         raise NotFoundException(str(error)) from error
 
 
-@get("/masterdata/rates", summary="Tax rate in force", tags=["master data"], sync_to_thread=True)
+@get(
+    "/masterdata/rates",
+    summary="Tax rate in force",
+    tags=["master data"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_MASTER_DATA),
+)
 def rates(request: Request[Any, Any, Any], store: _Name, code: _Name, at: _At = None) -> Response[bytes]:
     """The rate of a tax code on the store's day of a moment (now, if none is given), as a fraction."""
     node: Node = request.app.state.node
@@ -81,7 +95,13 @@ def rates(request: Request[Any, Any, Any], store: _Name, code: _Name, at: _At = 
         raise NotFoundException(str(error)) from error
 
 
-@get("/masterdata/{kind:str}", summary="Master records of a kind", tags=["master data"], sync_to_thread=True)
+@get(
+    "/masterdata/{kind:str}",
+    summary="Master records of a kind",
+    tags=["master data"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_MASTER_DATA),
+)
 def records(
     request: Request[Any, Any, Any],
     kind: Kind,
@@ -99,7 +119,13 @@ def records(
         return _json(listing.listed(connection, kind, after=after, prefix=prefix, text=q, active=active, most=most))
 
 
-@get("/masterdata/{kind:str}/{record:path}", summary="One record", tags=["master data"], sync_to_thread=True)
+@get(
+    "/masterdata/{kind:str}/{record:path}",
+    summary="One record",
+    tags=["master data"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_MASTER_DATA),
+)
 def record(
     request: Request[Any, Any, Any],
     kind: Kind,
@@ -122,7 +148,13 @@ def record(
         raise NotFoundException(str(error)) from error
 
 
-@post("/masterdata/{kind:str}", summary="Bulk upsert", tags=["master data"], status_code=200)
+@post(
+    "/masterdata/{kind:str}",
+    summary="Bulk upsert",
+    tags=["master data"],
+    status_code=200,
+    opt=needs(Operation.WRITE_MASTER_DATA),
+)
 async def upsert(
     request: Request[Any, Any, Any],
     kind: Kind,

@@ -17,7 +17,8 @@ from tillwire.config import Settings
 from tillwire.database import sql
 from tillwire.database.migrate import migrate
 from tillwire.errors import TillwireError, TransientError
-from tillwire.governance.clients import KEYS_IN_FORCE, digest_of
+from tillwire.governance.access import EVERYTHING, LOCAL, Grant, Principal
+from tillwire.governance.clients import COMPANIES_OF_STORES, KEYS_IN_FORCE, digest_of
 from tillwire.intake.group_commit import GroupCommit
 
 _intake_sql = sql.load("tillwire.intake", "intake.sql")
@@ -45,7 +46,10 @@ class Node:
         self.group_commit = GroupCommit(settings.database_url, conflict_owner=owner)
         self.pool = AsyncConnectionPool(settings.database_url, min_size=1, max_size=4, open=False, **_POOL)
         self._readers = ConnectionPool(settings.database_url, min_size=0, max_size=4, open=False, **_POOL)
-        self.client_keys: dict[bytes, str] = {}
+        self.clients: dict[bytes, Principal] = {}
+        """By the digest of their key."""
+        self.companies: dict[str, str] = {}
+        """Of every store that master data knows."""
         self.backlog = 0
         self.catalogue_backlog = 0
         self.ready = False
@@ -98,7 +102,12 @@ class Node:
                 self._migrated = True
             async with self.pool.connection() as connection:
                 cursor = await connection.execute(KEYS_IN_FORCE)
-                self.client_keys = {bytes(digest): name for digest, name in await cursor.fetchall()}
+                self.clients = {
+                    bytes(digest): Principal(name=name, kind="client", grants=(Grant(operations=EVERYTHING),))
+                    for digest, name in await cursor.fetchall()
+                }
+                cursor = await connection.execute(COMPANIES_OF_STORES)
+                self.companies = dict(await cursor.fetchall())
                 cursor = await connection.execute(_intake_sql.backlog, {"most": self.settings.http.backlog_limit + 1})
                 row = await cursor.fetchone()
                 self.backlog, self.catalogue_backlog = (int(row[0]), int(row[1])) if row else (0, 0)
@@ -119,27 +128,23 @@ class Node:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
 
-    def client_of(self, authorization: str) -> str:
-        """The name of the client whose key it is; ``local`` where no keys are asked for."""
-        _, _, key = authorization.partition(" ")
-        return self.client_keys.get(digest_of(key.strip()), "local")
-
-    async def knows_key(self, authorization: str) -> bool:
-        """True for ``Bearer`` with a key in force. A key that is not known yet may have been made a moment ago: look.
+    async def principal(self, authorization: str) -> Principal | None:
+        """Who sends this header; None for who has no key in force. A key that is not known yet may have been made a
+        moment ago: look.
 
         Raises ``TransientError`` while the keys could not be read yet.
         """
-        if not self.ready and not self.client_keys:
+        if self.settings.http.api_keys == "off":
+            return LOCAL
+        if not self.ready and not self.clients:
             raise TransientError("the database is away; keys cannot be checked", retry_after_s=1)
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not key:
-            return False
+            return None
         digest = digest_of(key.strip())
-        if digest in self.client_keys:
-            return True
-        if clock.monotonic_s() - self._looked_s > LOOK_AGAIN_S:
+        if digest not in self.clients and clock.monotonic_s() - self._looked_s > LOOK_AGAIN_S:
             await self._look()
-        return digest in self.client_keys
+        return self.clients.get(digest)
 
     def refuse_if_overloaded(self) -> None:
         """Raises ``TransientError`` while more events wait for workers than the limit allows.

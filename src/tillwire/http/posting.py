@@ -19,6 +19,8 @@ from tillwire import bootstrap
 from tillwire.connectors.erp import PostingOutcome
 from tillwire.errors import AuthenticationError, RejectedError
 from tillwire.faultpoints import passing
+from tillwire.governance.access import Operation
+from tillwire.http.access import needs
 from tillwire.http.node import Node
 from tillwire.posting.backlog import backlog
 from tillwire.posting.outcomes import Recorder
@@ -35,7 +37,13 @@ class CallbackReceipt(msgspec.Struct, frozen=True, kw_only=True):
     changed: int
 
 
-@get("/posting/backlog", summary="What waits for the ERPs", tags=["posting"], sync_to_thread=True)
+@get(
+    "/posting/backlog",
+    summary="What waits for the ERPs",
+    tags=["posting"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_LEDGER),
+)
 def waiting(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Per ERP: breaker, reason, pause, calls left, counts and amounts by state, oldest business date, age, stores."""
     node: Node = request.app.state.node

@@ -11,6 +11,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 
 from tillwire import bootstrap
+from tillwire.governance.access import Operation
+from tillwire.http.access import needs
 from tillwire.http.node import Node
 from tillwire.reconciliation.days import reconcile
 from tillwire.reconciliation.trace import trace
@@ -23,7 +25,13 @@ def _json(content: Any) -> Response[bytes]:
 StoreParameter = Annotated[str | None, Parameter(query="store", max_length=64, pattern=r"^[^\x00]*$")]
 
 
-@get("/reconciliation", summary="Captured, recorded, posted, acknowledged", tags=["proof"], sync_to_thread=True)
+@get(
+    "/reconciliation",
+    summary="Captured, recorded, posted, acknowledged",
+    tags=["proof"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_SALES),
+)
 def reconciliation(
     request: Request[Any, Any, Any],
     store: StoreParameter = None,
@@ -37,7 +45,13 @@ def reconciliation(
         return _json(reconcile(connection, store=store, first=first or date.min, last=last or date.max, erp=erp))
 
 
-@get("/trace/{key:path}", summary="The way of one event", tags=["proof"], sync_to_thread=True)
+@get(
+    "/trace/{key:path}",
+    summary="The way of one event",
+    tags=["proof"],
+    sync_to_thread=True,
+    opt=needs(Operation.READ_SALES),
+)
 def trace_key(request: Request[Any, Any, Any], key: str) -> Response[bytes]:
     """From raw bytes to the ERP's document, by business key (store/register/business date/sequence)."""
     node: Node = request.app.state.node
