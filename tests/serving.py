@@ -17,6 +17,10 @@ import psutil
 
 from tillwire.engines.ports import LOOPBACK, ReservedPort
 from tillwire.engines.process import Child, ChildSpec
+from tillwire.governance.access import EVERYTHING, Grant
+
+ANYTHING = (Grant(operations=EVERYTHING),)
+"""The grants of a client that may do whatever there is, everywhere."""
 
 PROBLEM = "application/problem+json"
 ONE = "application/cloudevents+json"

@@ -20,6 +20,7 @@ from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
 from tillwire.exceptions.dry_run import Rehearsal
+from tillwire.governance.tokens import Tokens
 from tillwire.intake.rules import Policy
 from tillwire.intake.rules_history import LatePolicy
 from tillwire.intake.worker import Worker
@@ -96,6 +97,28 @@ def rehearsal(connection: psycopg.Connection, settings: Settings) -> Rehearsal:
         return Worker(inside, inline_projections(), policy(settings.rules), late=late_policy(settings.late_arrivals))
 
     return Rehearsal(connection, make, account_book(settings))
+
+
+def tokens(settings: Settings) -> Tokens | None:
+    """What gives access tokens to API clients; none if no signing key is set.
+
+    Raises ``ConfigurationError`` if the key's file cannot be read, or holds no key.
+    """
+    clients, key = settings.clients, settings.clients.token_key
+    if clients.token_key_file:
+        try:
+            key = Path(clients.token_key_file).read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"clients.token_key_file: {error}") from error
+    elif not key:
+        return None
+    return Tokens(key, issuer=public_url(settings), life_s=clients.token_minutes * 60)
+
+
+def public_url(settings: Settings) -> str:
+    """Where others reach this hub, without a slash at its end."""
+    http = settings.http
+    return http.public_url.rstrip("/") or f"http://{http.host}:{http.port}"
 
 
 def account_book(settings: Settings) -> AccountBook:
@@ -229,7 +252,8 @@ def secrets_written(content: Mapping[str, Any], settings: Settings) -> list[str]
         places.append((f"erps.{one['name']}.settings", one["kind"], one.get("settings", {})))
     for one in content.get("connections", ()):
         places.append((f"connections.{one['name']}.settings", one["connector"], one.get("settings", {})))
-    return [
+    own = ["clients.token_key"] if content.get("clients", {}).get("token_key") else []
+    return own + [
         f"{place}.{name}"
         for place, kind, given in places
         for name in sorted(secrets_of(registry.spec_of(kind).settings) & given.keys())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 import urllib.error
@@ -15,6 +16,7 @@ import msgspec
 
 from tillwire.config import Settings
 from tillwire.database.migrate import migrate
+from tillwire.engines.folder import write_whole
 from tillwire.engines.nats import EmbeddedNats
 from tillwire.engines.ports import ReservedPort
 from tillwire.engines.postgres import EmbeddedPostgres
@@ -23,6 +25,9 @@ from tillwire.engines.supervisor import ChildEvent, Supervisor
 from tillwire.errors import EngineError
 
 DATABASE = "tillwire"
+
+TOKEN_KEY = "token.key"
+"""The file of the data folder with the key that signs access tokens."""
 
 _RECORDING = 3
 _FOLLOWING = 15
@@ -61,7 +66,12 @@ class Hub:
         self._port = None if settings.http.port else ReservedPort()
         port = self._port.number if self._port else settings.http.port
         http = msgspec.structs.replace(settings.http, port=port)
-        self.settings = msgspec.structs.replace(settings, database_url=database_url, nats_url=nats_url, http=http)
+        clients = settings.clients
+        if not clients.token_key and not clients.token_key_file:
+            clients = msgspec.structs.replace(clients, token_key_file=str(self.folder / TOKEN_KEY))
+        self.settings = msgspec.structs.replace(
+            settings, database_url=database_url, nats_url=nats_url, http=http, clients=clients
+        )
         self.url = f"http://{http.host}:{port}"
         self.supervisor = Supervisor(
             self._children(),
@@ -112,9 +122,19 @@ class Hub:
         path = self.folder / "settings.json"
         return {"TILLWIRE_SETTINGS": str(path)}
 
+    def _make_token_key(self) -> None:
+        """The key that signs access tokens, made once: tokens outlive a restart, and the file is nobody else's."""
+        path = self.folder / TOKEN_KEY
+        if self.settings.clients.token_key_file != str(path):
+            return
+        if path.exists() and path.stat().st_size:  # a power cut may have left an empty one
+            return
+        write_whole(path, secrets.token_urlsafe(48) + "\n", mode=0o600)
+
     def write_settings(self) -> None:
         """Write the settings for the processes to read; called before they start."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_token_key()
         path = self.folder / "settings.json"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

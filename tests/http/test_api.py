@@ -12,7 +12,7 @@ import pytest
 from builders import batch, changed, day_close, line, masters, raw, sale
 from driving import check_event_store, record, rows, scalar, until
 from fixture_types import NewDatabase
-from serving import BATCH, ONE, Api, problem_of, serving
+from serving import ANYTHING, BATCH, ONE, Api, problem_of, serving
 
 from tillwire.engines.postgres import EmbeddedPostgres
 from tillwire.engines.process import Child
@@ -192,7 +192,7 @@ def test_keys_are_asked_for_taken_and_revoked(new_database: NewDatabase, tmp_pat
         serving(url, tmp_path, HTTP_API_KEYS="required") as api,
         psycopg.connect(url, autocommit=True) as connection,
     ):
-        key = add_client(connection, "till vendor")
+        key = add_client(connection, "till vendor", ANYTHING)
         for headers in (
             {},
             {"Authorization": "Bearer tw_wrong"},

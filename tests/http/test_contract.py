@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import APIOperation, GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
-from serving import Api, serving
+from serving import ANYTHING, Api, serving
 
 from tillwire.governance.clients import add_client
 
@@ -35,7 +35,7 @@ def api(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> 
         load(url, *masters(), sale(1), sale(2, store="unknown"))
         accept(url, [sale(3)])
         with psycopg.connect(url, autocommit=True) as connection:
-            key = add_client(connection, "contract")
+            key = add_client(connection, "contract", ANYTHING)
         with serving(url, tmp_path_factory.mktemp("contract"), HTTP_API_KEYS="required") as one:
             one.http.headers["Authorization"] = f"Bearer {key}"
             yield one

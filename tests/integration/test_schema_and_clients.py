@@ -1,4 +1,4 @@
-"""Migrations run once however many start together; clients come and go; keys are never kept."""
+"""Migrations run once however many start together, and say what becomes of what was there before."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from driving import rows, scalar
 
 from tillwire.database.migrate import available, migrate
-from tillwire.errors import ConfigurationError, TillwireError
-from tillwire.governance.clients import KEYS_IN_FORCE, add_client, clients, digest_of, revoke_client
+from tillwire.errors import ConfigurationError
+from tillwire.governance.access import Operation
+from tillwire.governance.clients import KEYS_IN_FORCE, clients
+from tillwire.governance.keys import KeyRing
 
 
 def test_migrations_of_several_starts_run_once(fresh_database: str) -> None:
@@ -65,32 +67,32 @@ def test_a_migration_that_fails_leaves_nothing(fresh_database: str, monkeypatch:
     assert migrate(fresh_database) == []
 
 
-def test_a_key_is_shown_once_and_its_digest_kept(connection: psycopg.Connection) -> None:
-    key = add_client(connection, "till vendor")
-    assert key.startswith("tw_")
-    assert len(key) > 40
-    assert key != add_client(connection, "another")
-    ((digest,),) = rows(connection, "SELECT key_digest FROM api_client WHERE name = 'till vendor'")
-    assert bytes(digest) == digest_of(key) == hashlib.sha256(key.encode()).digest()
-    assert key.encode() not in b"".join(
-        bytes(row[0]) for row in rows(connection, "SELECT api_client::text::bytea FROM api_client")
-    )
-    assert rows(connection, KEYS_IN_FORCE)[0][1] in ("till vendor", "another")
-
-
-def test_a_name_is_taken_once(connection: psycopg.Connection) -> None:
-    add_client(connection, "till vendor")
-    with pytest.raises(TillwireError, match="till vendor"):
-        add_client(connection, "till vendor")
-    assert len(clients(connection)) == 1
-
-
-def test_a_revoked_key_is_out_of_force(connection: psycopg.Connection) -> None:
-    add_client(connection, "a")
-    kept = add_client(connection, "b")
-    revoke_client(connection, "a")
-    assert [bytes(digest) for digest, _ in rows(connection, KEYS_IN_FORCE)] == [digest_of(kept)]
-    assert [(name, revoked is None) for name, _, revoked in clients(connection)] == [("a", False), ("b", True)]
-    for gone in ("a", "never there"):
-        with pytest.raises(TillwireError, match=gone):
-            revoke_client(connection, gone)
+def test_clients_of_the_release_before_keep_what_they_could_do(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tillwire.database.migrate.make_views", lambda _: None)
+    everything = available()
+    monkeypatch.setattr("tillwire.database.migrate.available", lambda: everything[:8])
+    migrate(fresh_database)
+    with psycopg.connect(fresh_database, autocommit=True) as connection:
+        for name, revoked in (("till vendor", None), ("gone", "2026-01-01")):
+            digest = hashlib.sha256(name.encode()).digest()
+            connection.execute(
+                "INSERT INTO api_client (name, key_digest, revoked_at) VALUES (%s, %s, %s)", (name, digest, revoked)
+            )
+        monkeypatch.setattr("tillwire.database.migrate.available", lambda: everything[:9])
+        assert migrate(fresh_database) == ["0009_access.sql"]
+        ring = KeyRing()
+        ring.refresh(rows(connection, KEYS_IN_FORCE))
+        known = ring.of_key("till vendor")
+        assert known is not None
+        assert not known.expired
+        may = {operation for operation in Operation if known.principal.may(operation)}
+        assert {Operation.SEND_EVENTS, Operation.APPROVE_FIXES, Operation.WORK_LEDGER} <= may
+        assert Operation.ADMINISTER_ACCESS not in may
+        assert known.principal.reach(Operation.SEND_EVENTS, {}).stores is None
+        assert ring.of_key("gone") is None
+        assert [(one.name, one.revoked_at is None) for one in clients(connection)] == [
+            ("gone", False),
+            ("till vendor", True),
+        ]

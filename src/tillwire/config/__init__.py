@@ -23,6 +23,7 @@ from tillwire.config.posting import (
     erp_policies,
 )
 from tillwire.config.sections import (
+    Clients,
     CodeRule,
     Connection,
     Drop,
@@ -43,6 +44,7 @@ __all__ = [
     "DEFAULT_ACCOUNTS",
     "ONLY",
     "AccountRule",
+    "Clients",
     "CodeRule",
     "Connection",
     "Drop",

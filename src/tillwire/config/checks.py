@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
 
 from tillwire.config.posting import check_posting
-from tillwire.config.sections import Settings
+from tillwire.config.sections import Http, Settings
 from tillwire.errors import ConfigurationError
 
 
@@ -23,6 +24,11 @@ def check(settings: Settings) -> None:
     """Raises ``ConfigurationError`` if settings contradict each other."""
     if settings.http.api_keys == "off" and not is_loopback(settings.http.host):
         raise ConfigurationError(f"http.api_keys = off needs a loopback address, not {settings.http.host}")
+    _check_http(settings.http)
+    if settings.clients.token_key and len(settings.clients.token_key) < 32:
+        raise ConfigurationError("clients.token_key needs 32 characters at least, chosen at random")
+    if settings.clients.token_key and settings.clients.token_key_file:
+        raise ConfigurationError("clients.token_key and clients.token_key_file are both set: which of them counts?")
     for name in ("extension_tolerance_units", "total_tolerance_units", "over_payment_units", "under_payment_units"):
         tolerance = getattr(settings.rules, name)
         if not tolerance.is_finite() or tolerance < 0:
@@ -38,3 +44,17 @@ def check(settings: Settings) -> None:
     if twice:
         raise ConfigurationError(f"connections: {', '.join(twice)} is there more than once: names are unique")
     check_posting(settings.posting, settings.erp, settings.erps)
+
+
+def _check_http(http: Http) -> None:
+    for text in http.trusted_proxies:
+        try:
+            ip_network(text)
+        except ValueError as error:
+            raise ConfigurationError(f"http.trusted_proxies: {text!r} is no network such as 10.1.0.0/16") from error
+    if http.public_url:
+        parts = urlsplit(http.public_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ConfigurationError(
+                f"http.public_url: {http.public_url!r} is no address such as https://hub.example.com"
+            )

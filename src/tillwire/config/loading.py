@@ -25,7 +25,8 @@ def _overrides(environment: Mapping[str, str], kind: type, prefix: str) -> dict[
             if inner:
                 found[field.name] = inner
         elif name in environment:
-            found[field.name] = environment[name]
+            value = environment[name]
+            found[field.name] = value.replace(",", " ").split() if field.type == tuple[str, ...] else value
         elif field.name == "settings":
             start = name + "_"
             inner = {key[len(start) :].lower(): value for key, value in environment.items() if key.startswith(start)}

@@ -26,6 +26,25 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How deep an event may be nested: arrays and objects within one another, of extensions, too."""
     backlog_limit: Positive = 200_000
     """Events that may wait for a worker before new ones are answered 503."""
+    public_url: str = ""
+    """Where others reach this hub, such as https://hub.example.com; empty: by ``host`` and ``port``."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose X-Forwarded-For says who calls: 10.1.0.0/16, 127.0.0.1. Of nobody else it counts."""
+    metrics: Literal["local", "granted", "open"] = "local"
+    """Who may read /metrics: ``local``: programs on this machine that call it directly, and clients that may read
+    service levels; ``granted``: the latter only; ``open``: whoever reaches it. It tells how much business there is."""
+
+
+class Clients(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Access tokens of API clients (OAuth 2.0 client credentials). Without a signing key none are given."""
+
+    token_key: str = ""
+    """Signs tokens: 32 random characters or more, the same for every API process. A secret: it belongs into the
+    environment. ``tillwire up`` makes one of its own and keeps it in the data folder."""
+    token_key_file: str = ""
+    """A file that holds it instead."""
+    token_minutes: Annotated[int, Meta(ge=1, le=1440)] = 15
+    """How long a token is good, unless its client is revoked before."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,6 +197,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nats_url: str = ""
     """A NATS server of yours, with JetStream; empty: ``tillwire up`` starts one."""
     http: Http = Http()
+    clients: Clients = Clients()
     work: Work = Work()
     rules: Rules = Rules()
     exceptions: Exceptions = Exceptions()

@@ -22,6 +22,9 @@ from tillwire.model.fields import iso_text
 _sql = sql.load("tillwire.events", "events.sql")
 _encode = msgspec.msgpack.Encoder().encode
 
+OFFSETS = _sql.offsets
+"""The next offset of every partition, for who asks asynchronously."""
+
 
 _PIECES = 3
 """Frames per event in a chunk: raw JSON, enrichment, label."""

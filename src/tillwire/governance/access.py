@@ -139,6 +139,10 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a store of this company is in its scope."""
         return _fits(store, self.stores) and _fits(company, self.companies)
 
+    def takes_source(self, source: str) -> bool:
+        """Whether events of this source are in its scope."""
+        return _fits(source, self.sources)
+
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who is asking: an API client, a person, or whoever is at the machine of a hub without access control."""

@@ -11,6 +11,7 @@ from litestar.handlers.base import BaseRouteHandler
 
 from tillwire.governance.access import Operation, Principal, Reach
 from tillwire.http.node import Node
+from tillwire.http.problem import SHOW_A_KEY
 
 NEEDS = "needs"
 
@@ -20,13 +21,18 @@ def needs(operation: Operation) -> dict[str, Any]:
     return {NEEDS: operation}
 
 
+async def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+    """Who calls: whoever the Authorization header names; none if nobody is known by it."""
+    node: Node = connection.app.state.node
+    return await node.principal(connection.headers.get("authorization", ""), connection.scope)  # type: ignore[arg-type]
+
+
 async def granted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard: 401 for who is not known, 403 for who may not; 503 while that could not be read yet."""
-    node: Node = connection.app.state.node
-    principal = await node.principal(connection.headers.get("authorization", ""))
+    principal = await caller(connection)
     if principal is None:
         raise NotAuthorizedException(
-            "send Authorization: Bearer with a key made by `tillwire client add`",
+            SHOW_A_KEY,
             headers={"WWW-Authenticate": "Bearer"},
         )
     operation = handler.opt.get(NEEDS)
@@ -44,4 +50,4 @@ def principal_of(request: Request[Any, Any, Any]) -> Principal:
 def reach_of(request: Request[Any, Any, Any], operation: Operation | None = None) -> Reach:
     """The stores that whoever is asking may see in the operation of this route, or in another one."""
     node: Node = request.app.state.node
-    return principal_of(request).reach(operation or request.route_handler.opt[NEEDS], node.companies)
+    return node.reach(principal_of(request), operation or request.route_handler.opt[NEEDS])

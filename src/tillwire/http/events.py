@@ -14,7 +14,8 @@ import msgspec
 from tillwire import clock
 from tillwire.errors import TransientError
 from tillwire.http.node import Node
-from tillwire.http.problem import PROBLEM_JSON, Problem, problem
+from tillwire.http.problem import PROBLEM_JSON, SHOW_A_KEY, Problem, problem
+from tillwire.http.sending import NOT_GRANTED, Sending
 from tillwire.intake.door import BodyRefused, Prepared, Refusal, read_batch, read_one
 from tillwire.intake.grouping import ACCEPTED, CONFLICT, DUPLICATE
 
@@ -99,8 +100,7 @@ class EventsEndpoint:
             told = problem(405, "method not allowed", f"POST events to {PATH}")
             raise _Answer(told, (b"allow", b"POST"))
         kind, length, encoding, authorization = _headers(scope["headers"])
-        if not self._keys_off:
-            await self._authenticate(authorization)
+        sending = None if self._keys_off else await self._authenticate(authorization, scope)
         if kind not in (ONE, BATCH):
             detail = f"send {ONE} or {BATCH}, not {kind or 'nothing'}"
             raise _Answer(problem(415, "unsupported media type", detail))
@@ -114,7 +114,7 @@ class EventsEndpoint:
         self._held_bytes += held
         try:
             body = await self._read(receive, length)
-            return await (self._one(body) if kind == ONE else self._batch(body))
+            return await (self._one(body, sending) if kind == ONE else self._batch(body, sending))
         except BodyRefused as refused:
             refusal = refused.refusal
             status = 413 if refusal.title == "batch too large" else 400
@@ -122,10 +122,16 @@ class EventsEndpoint:
         finally:
             self._held_bytes -= held
 
-    async def _authenticate(self, authorization: str) -> None:
-        if await self._node.principal(authorization) is None:
-            detail = "send Authorization: Bearer with a key made by `tillwire client add`"
-            raise _Answer(problem(401, "not authorized", detail), (b"www-authenticate", b"Bearer"))
+    async def _authenticate(self, authorization: str, scope: Scope) -> Sending:
+        """What whoever asks may send; that is judged event by event."""
+        principal = await self._node.principal(authorization, scope)
+        if principal is None:
+            told = problem(401, "not authorized", SHOW_A_KEY)
+            raise _Answer(told, (b"www-authenticate", b"Bearer"))
+        sending = self._node.sending(principal)
+        if not sending.anything:
+            raise _Answer(problem(403, "permission denied", f"{principal.name} has no grant for events:send"))
+        return sending
 
     async def _read(self, receive: Receive, length: int) -> bytes:
         """The body, never more of it in memory than the limit."""
@@ -162,16 +168,18 @@ class EventsEndpoint:
         self._node.commit_seconds.observe(clock.monotonic_s() - started)
         return outcomes
 
-    async def _one(self, body: bytes) -> tuple[int, tuple[bytes, bytes], bytes]:
-        (outcome,) = await self._accept([read_one(body, most_depth=self._node.settings.http.most_depth)])
+    async def _one(self, body: bytes, sending: Sending | None) -> tuple[int, tuple[bytes, bytes], bytes]:
+        events = [read_one(body, most_depth=self._node.settings.http.most_depth)]
+        (outcome,) = await self._accept(events if sending is None else sending.judged(events))
         self._counters[outcome.status].inc()
         if outcome.problem is not None:
             return outcome.problem.status, _PROBLEM_TYPE, _encode(outcome.problem)
         return _ONE_STATUS[outcome.status], _JSON_TYPE, _encode(outcome)
 
-    async def _batch(self, body: bytes) -> tuple[int, tuple[bytes, bytes], bytes]:
+    async def _batch(self, body: bytes, sending: Sending | None) -> tuple[int, tuple[bytes, bytes], bytes]:
         http = self._node.settings.http
-        outcomes = await self._accept(read_batch(body, most_events=http.most_batch_events, most_depth=http.most_depth))
+        events = read_batch(body, most_events=http.most_batch_events, most_depth=http.most_depth)
+        outcomes = await self._accept(events if sending is None else sending.judged(events))
         counts = dict.fromkeys(self._counters, 0)
         for outcome in outcomes:
             counts[outcome.status] += 1
@@ -210,8 +218,11 @@ async def _respond(
     await send({"type": "http.response.body", "body": body})
 
 
+_REFUSED_STATUS = {"malformed JSON": 400, "nested too deep": 400, "wrong encoding": 400, NOT_GRANTED: 403}
+
+
 def _refused(refusal: Refusal) -> EventOutcome:
-    status = 400 if refusal.title in ("malformed JSON", "nested too deep", "wrong encoding") else 422
+    status = _REFUSED_STATUS.get(refusal.title, 422)
     told = problem(status, refusal.title, refusal.detail, pointer=refusal.pointer)
     return EventOutcome(status=REJECTED, id=refusal.id, problem=told)
 

@@ -17,9 +17,13 @@ from tillwire.config import Settings
 from tillwire.database import sql
 from tillwire.database.migrate import migrate
 from tillwire.errors import TillwireError, TransientError
-from tillwire.governance.access import EVERYTHING, LOCAL, Grant, Principal
-from tillwire.governance.clients import COMPANIES_OF_STORES, KEYS_IN_FORCE, digest_of
+from tillwire.governance.access import LOCAL, Operation, Principal, Reach
+from tillwire.governance.clients import KEYS_IN_FORCE
+from tillwire.governance.networks import networks_of
+from tillwire.http.callers import Callers, Scope
+from tillwire.http.sending import Sending
 from tillwire.intake.group_commit import GroupCommit
+from tillwire.masterdata.places import Stores
 
 _intake_sql = sql.load("tillwire.intake", "intake.sql")
 _log = structlog.get_logger(__name__)
@@ -29,6 +33,9 @@ WATCH_EVERY_S = 1.0
 
 LOOK_AGAIN_S = 0.05
 """Unknown keys make an API process look at the database at most so often."""
+
+MOST_REACHES = 10_000
+"""Reaches that are remembered until clients or stores change."""
 
 _POOL: dict[str, Any] = {"timeout": 5, "reconnect_timeout": 2, "kwargs": {"autocommit": True}}
 """A pool waits ever longer between attempts to connect, up to ``reconnect_timeout``: else a hub would stay unready
@@ -46,10 +53,10 @@ class Node:
         self.group_commit = GroupCommit(settings.database_url, conflict_owner=owner)
         self.pool = AsyncConnectionPool(settings.database_url, min_size=1, max_size=4, open=False, **_POOL)
         self._readers = ConnectionPool(settings.database_url, min_size=0, max_size=4, open=False, **_POOL)
-        self.clients: dict[bytes, Principal] = {}
-        """By the digest of their key."""
-        self.companies: dict[str, str] = {}
-        """Of every store that master data knows."""
+        self.callers = Callers(bootstrap.tokens(settings), networks_of(settings.http.trusted_proxies))
+        self.stores = Stores()
+        self._reaches: dict[tuple[Principal, Operation], Reach] = {}
+        self._sending: dict[Principal, Sending] = {}
         self.backlog = 0
         self.catalogue_backlog = 0
         self.ready = False
@@ -102,12 +109,10 @@ class Node:
                 self._migrated = True
             async with self.pool.connection() as connection:
                 cursor = await connection.execute(KEYS_IN_FORCE)
-                self.clients = {
-                    bytes(digest): Principal(name=name, kind="client", grants=(Grant(operations=EVERYTHING),))
-                    for digest, name in await cursor.fetchall()
-                }
-                cursor = await connection.execute(COMPANIES_OF_STORES)
-                self.companies = dict(await cursor.fetchall())
+                changed = self.callers.refresh(await cursor.fetchall())
+                changed |= await self.stores.refresh(connection)
+                if changed:
+                    self._reaches, self._sending = {}, {}
                 cursor = await connection.execute(_intake_sql.backlog, {"most": self.settings.http.backlog_limit + 1})
                 row = await cursor.fetchone()
                 self.backlog, self.catalogue_backlog = (int(row[0]), int(row[1])) if row else (0, 0)
@@ -128,23 +133,51 @@ class Node:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
 
-    async def principal(self, authorization: str) -> Principal | None:
-        """Who sends this header; None for who has no key in force. A key that is not known yet may have been made a
-        moment ago: look.
+    async def principal(self, authorization: str, scope: Scope) -> Principal | None:
+        """Who sends this header with a request; None for who has no key in force. A key that is not known yet may have
+        been made a moment ago: look.
 
         Raises ``TransientError`` while the keys could not be read yet.
         """
         if self.settings.http.api_keys == "off":
             return LOCAL
-        if not self.ready and not self.clients:
-            raise TransientError("the database is away; keys cannot be checked", retry_after_s=1)
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not key:
+        self.refuse_unread_keys()
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not secret:
             return None
-        digest = digest_of(key.strip())
-        if digest not in self.clients and clock.monotonic_s() - self._looked_s > LOOK_AGAIN_S:
+        secret = secret.strip()
+        await self.look_for(secret)
+        return self.callers.principal(secret, scope)
+
+    def refuse_unread_keys(self) -> None:
+        """Raises ``TransientError`` while the keys could not be read yet."""
+        if not self.ready and not self.callers.ring:
+            raise TransientError("the database is away; keys cannot be checked", retry_after_s=1)
+
+    async def look_for(self, secret: str) -> None:
+        """Look at the database for a key that is not known, unless that was done a moment ago."""
+        if not self.callers.knows(secret) and clock.monotonic_s() - self._looked_s > LOOK_AGAIN_S:
             await self._look()
-        return self.clients.get(digest)
+
+    def reach(self, principal: Principal, operation: Operation) -> Reach:
+        """The stores where somebody may do something."""
+        key = (principal, operation)
+        found = self._reaches.get(key)
+        if found is None:
+            if len(self._reaches) >= MOST_REACHES:
+                self._reaches.clear()
+            found = principal.reach(operation, self.stores.companies)
+            self._reaches[key] = found
+        return found
+
+    def sending(self, principal: Principal) -> Sending:
+        """What somebody may send."""
+        found = self._sending.get(principal)
+        if found is None:
+            if len(self._sending) >= MOST_REACHES:
+                self._sending.clear()
+            found = self._sending[principal] = Sending(principal, self.stores.companies)
+        return found
 
     def refuse_if_overloaded(self) -> None:
         """Raises ``TransientError`` while more events wait for workers than the limit allows.

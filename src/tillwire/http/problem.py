@@ -14,6 +14,9 @@ from tillwire.errors import TransientError
 
 PROBLEM_JSON = "application/problem+json"
 
+SHOW_A_KEY = "send Authorization: Bearer with a key made by `tillwire client add`, or a token given for one"
+"""What whoever is not known is told."""
+
 _log = structlog.get_logger(__name__)
 
 

@@ -3,6 +3,12 @@
 SELECT type, body FROM master_record
 WHERE changed >= %s AND type NOT IN ('tillwire.master.price.v1', 'tillwire.master.customer.v1')
 
+-- name: stores_since
+-- Stores and their companies; the conditions on types are those of the index.
+SELECT id, coalesce(convert_from(body, 'UTF8')::jsonb ->> 'company', '') FROM master_record
+WHERE changed >= %s AND type NOT IN ('tillwire.master.price.v1', 'tillwire.master.customer.v1')
+  AND type = 'tillwire.master.store.v1'
+
 -- name: customers_since
 SELECT id, active FROM master_record WHERE changed >= %s AND type = 'tillwire.master.customer.v1'
 

@@ -1,0 +1,36 @@
+"""The company of every store, in memory: who may see a store is said by its company, too."""
+
+from __future__ import annotations
+
+import psycopg
+
+from tillwire.database import sql
+from tillwire.events.log import OFFSETS
+from tillwire.events.partitions import MASTER_PARTITION
+
+_sql = sql.load("tillwire.masterdata", "masterdata.sql")
+
+
+class Stores:
+    """Every store that master data knows, active or not: what a closed store has done stays its company's."""
+
+    def __init__(self) -> None:
+        self.companies: dict[str, str] = {}
+        """By store. Another object whenever a store has changed."""
+        self._loaded_to = 0
+
+    async def refresh(self, connection: psycopg.AsyncConnection) -> bool:
+        """Take in the stores that changed since the last time; whether there were any. Reads nothing but the offset of
+        the master records while no record comes.
+        """
+        offsets: dict[int, int] = dict(await (await connection.execute(OFFSETS)).fetchall())
+        newest = offsets[MASTER_PARTITION]
+        if newest == self._loaded_to:
+            return False
+        cursor = await connection.execute(_sql.stores_since, (self._loaded_to,))
+        changed: dict[str, str] = dict(await cursor.fetchall())
+        self._loaded_to = newest
+        if changed.items() <= self.companies.items():
+            return False
+        self.companies = self.companies | changed
+        return True
