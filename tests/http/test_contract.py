@@ -36,7 +36,9 @@ def api(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> 
         accept(url, [sale(3)])
         with psycopg.connect(url, autocommit=True) as connection:
             key = add_client(connection, "contract", ANYTHING)
-        with serving(url, tmp_path_factory.mktemp("contract"), HTTP_API_KEYS="required") as one:
+        with serving(
+            url, tmp_path_factory.mktemp("contract"), HTTP_API_KEYS="required", CLIENTS_TOKEN_KEY="k" * 40
+        ) as one:
             one.http.headers["Authorization"] = f"Bearer {key}"
             yield one
         record(url)  # whatever was generated and accepted
@@ -82,6 +84,15 @@ OPERATIONS = [
     ("/v1/trace/{key}", "GET"),
     ("/v1/schemas", "GET"),
     ("/v1/schemas/{event_type}", "GET"),
+    ("/v1/access/clients", "GET"),
+    ("/v1/access/clients", "POST"),
+    ("/v1/access/clients/{name}", "GET"),
+    ("/v1/access/clients/{name}/grants", "PUT"),
+    ("/v1/access/clients/{name}/limits", "PUT"),
+    ("/v1/access/clients/{name}/keys", "POST"),
+    ("/v1/access/clients/{name}/revoke", "POST"),
+    ("/oauth/token", "POST"),
+    ("/.well-known/oauth-authorization-server", "GET"),
     ("/healthz", "GET"),
     ("/readyz", "GET"),
 ]
@@ -111,6 +122,9 @@ def test_valid_requests_keep_the_contract(api: Api, contract: OpenApiSchema, pat
         ("/v1/ledger/journal/parts", "GET"),
         ("/v1/ledger/suspense", "GET"),
         ("/v1/reconciliation", "GET"),
+        ("/v1/access/clients", "POST"),
+        ("/v1/access/clients/{name}/grants", "PUT"),
+        ("/oauth/token", "POST"),
     ],
 )
 def test_invalid_requests_keep_the_contract(api: Api, contract: OpenApiSchema, path: str, method: str) -> None:

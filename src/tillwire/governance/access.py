@@ -155,6 +155,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is granted anywhere at all."""
         return any(operation in grant.operations for grant in self.grants)
 
+    def reads_source(self, operation: Operation, source: str) -> bool:
+        """Whether it is granted for what comes from a source, of whatever store."""
+        return any(
+            grant.everywhere and grant.takes_source(source) for grant in self.grants if operation in grant.operations
+        )
+
     def reach(self, operation: Operation, companies: Mapping[str, str]) -> Reach:
         """Where it is granted; ``companies`` has every known store's company."""
         fitting = [grant for grant in self.grants if operation in grant.operations]

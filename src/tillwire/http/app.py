@@ -14,7 +14,19 @@ import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
 from tillwire.exceptions.held import FixRefused, NoSuchException
-from tillwire.http import connections, documentation, exceptions, health, ledger, masterdata, posting, proof
+from tillwire.governance.clients import NoSuchClient
+from tillwire.http import (
+    clients,
+    connections,
+    documentation,
+    exceptions,
+    health,
+    ledger,
+    masterdata,
+    oauth,
+    posting,
+    proof,
+)
 from tillwire.http.access import granted
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
@@ -52,6 +64,7 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
             masterdata.record,
             masterdata.upsert,
             posting.waiting,
+            *clients.ROUTES,
         ],
     )
     return Litestar(
@@ -59,6 +72,7 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
             guarded,
             connections.deliver,
             posting.called_back,
+            *oauth.ROUTES,
             health.healthz,
             health.readyz,
             health.metrics,
@@ -78,6 +92,8 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
             TransientError: on_transient,
             FixRefused: exceptions.on_refused,
             NoSuchException: exceptions.on_missing,
+            NoSuchClient: clients.on_missing,
+            clients.ClientRefused: clients.on_refused,
             Exception: on_unexpected,
         },
         logging_config=None,

@@ -13,18 +13,25 @@ import msgspec
 import psycopg
 import structlog
 from litestar import MediaType, Request, Response, get, post
-from litestar.exceptions import ClientException, NotAuthorizedException, NotFoundException
+from litestar.exceptions import (
+    ClientException,
+    NotAuthorizedException,
+    NotFoundException,
+    PermissionDeniedException,
+)
 from litestar.params import Parameter
 from psycopg_pool import PoolTimeout
 
-from tillwire.connectors.inbound import Delivery, InboundConnector, MalformedError, body_source
+from tillwire.connectors.inbound import Delivery, InboundConnector, MalformedError, Record, body_source
 from tillwire.errors import AuthenticationError, TransientError
 from tillwire.faultpoints import passing
 from tillwire.governance.access import Operation
-from tillwire.http.access import granted, needs
+from tillwire.http.access import granted, needs, principal_of
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
+from tillwire.http.sending import Sending, Wrong
 from tillwire.intake import foreign
+from tillwire.intake.recording import source_of
 
 _log = structlog.get_logger(__name__)
 
@@ -55,8 +62,11 @@ async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Resp
     if connector is None:
         raise NotFoundException(f"there is no connection {name!r}: connections are made in the configuration")
     headers = {key.lower(): value for key, value in request.headers.items()}
+    sending = None
     if not hasattr(connector, "verify"):
         await granted(request, request.route_handler)
+        sending = node.sending(principal_of(request))
+        _refuse(sending.wrong_source(Operation.SEND_EVENTS, source_of(name)))
     node.refuse_if_overloaded()
     body = await request.body()
     if not body:
@@ -74,18 +84,43 @@ async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Resp
             headers={"content-type": request.headers.get("content-type", "")[:200]},
         )
         try:
-            await asyncio.to_thread(_read_to_end, connector, delivery)
+            wrong = await asyncio.to_thread(_read_to_end, connector, delivery, name, sending)
         except MalformedError as error:
             return respond(problem(422, "malformed", str(error), pointer=error.place))
+        _refuse(wrong)
     status = "accepted" if await _store(node, name, delivery) else "duplicate"
     receipt = Receipt(status=status, connection=name)
     code = 202 if status == "accepted" and not hasattr(connector, "verify") else 200
     return Response(msgspec.json.encode(receipt), status_code=code, media_type=MediaType.JSON)
 
 
-def _read_to_end(connector: InboundConnector, delivery: Delivery) -> None:
-    for _ in connector.read(body_source(delivery.body, delivery.topic, delivery.headers)):
-        pass
+def _refuse(wrong: Wrong | None) -> None:
+    """Raises ``PermissionDeniedException`` for what is outside every grant."""
+    if wrong is not None:
+        raise PermissionDeniedException(wrong.detail)
+
+
+def _read_to_end(connector: InboundConnector, delivery: Delivery, name: str, sending: Sending | None) -> Wrong | None:
+    """Raises ``MalformedError`` for what cannot be read; returns what first is outside every grant of its sender: who
+    may send for a store only may not have others' sales in what is delivered.
+    """
+    for record in connector.read(body_source(delivery.body, delivery.topic, delivery.headers)):
+        if sending is not None:
+            wrong = _outside(record, source_of(name), sending)
+            if wrong is not None:
+                return Wrong(wrong.pointer, f"{record.place}: {wrong.detail}")
+    return None
+
+
+def _outside(record: Record, source: str, sending: Sending) -> Wrong | None:
+    for event in record.events:
+        wrong = sending.wrong_message(source, event.type, event.data)
+        if wrong is not None:
+            return wrong
+    for trouble in record.troubles:
+        if trouble.store is not None:
+            return sending.wrong_place(Operation.SEND_EVENTS, source, trouble.store)
+    return None
 
 
 async def _store(node: Node, name: str, delivery: Delivery) -> bool:
@@ -123,14 +158,19 @@ class ConnectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     opt=needs(Operation.READ_CONNECTORS),
 )
 def connections(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Every configured connection: its connector, messages received, waiting and failed, and its last error."""
+    """Every configured connection: its connector, messages received, waiting and failed, and its last error. What comes
+    by a connection is of any store: who may see some stores only sees none of them.
+    """
     from tillwire.connectors.registry import spec_of
 
     node: Node = request.app.state.node
+    principal = principal_of(request)
     with node.reading() as connection:
         figures = {row[0]: row[1:] for row in foreign.figures(connection)}
     found = []
     for one in node.settings.connections:
+        if not principal.reads_source(Operation.READ_CONNECTORS, source_of(one.name)):
+            continue
         messages, waiting, failed, last, error = figures.get(one.name, (0, 0, 0, None, ""))
         found.append(
             ConnectionStatus(

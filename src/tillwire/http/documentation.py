@@ -15,6 +15,7 @@ from tillwire.exceptions.dry_run import DryRun
 from tillwire.exceptions.fixes import Fixed
 from tillwire.exceptions.queue import Cause, ExceptionDetail, ExceptionRow
 from tillwire.http import exceptions
+from tillwire.http.access_documentation import SECURITY, describe_access
 from tillwire.http.connections import ConnectionStatus, Receipt
 from tillwire.http.events import PATH
 from tillwire.http.posting import CallbackReceipt
@@ -117,6 +118,7 @@ _EVENT_RESPONSES = {
 _EVENT_PROBLEMS = {
     "400": "malformed JSON, wrong encoding, nested too deep",
     "401": "no key in force",
+    "403": "not granted: to send events at all, or this one; pointer names its source or its store",
     "409": "conflict: the key was accepted before with other content",
     "413": "body or batch over the limit",
     "415": "another content type",
@@ -261,8 +263,8 @@ def document(app: Any) -> dict[str, Any]:
     described: dict[str, Any] = app.openapi_schema.to_schema()
     components = described.setdefault("components", {})
     components.setdefault("schemas", {}).update(event_components() | {"Problem": _PROBLEM_SCHEMA})
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "tillwire client add"}}
-    described["security"] = [{"key": []}]
+    components["securitySchemes"] = SECURITY
+    described["security"] = [{"key": []}, {"token": []}]
     accept: dict[str, Any] = {
         "tags": ["events"],
         "summary": "Accept events",
@@ -289,12 +291,14 @@ def document(app: Any) -> dict[str, Any]:
     _describe_deliver(described)
     components["schemas"]["CallbackReceipt"] = msgspec.json.schema(CallbackReceipt)["$defs"]["CallbackReceipt"]
     _describe_callback(described)
+    describe_access(described, _problem_response)
     for path, operations in described["paths"].items():
         for operation in operations.values():
             if "{" in path or path in _MAY_MISS:
                 operation["responses"].setdefault("404", _problem_response("there is no such thing"))
             if path.startswith("/v1/") and not path.startswith("/v1/schemas"):
                 operation["responses"].setdefault("401", _problem_response("no key in force"))
+                operation["responses"].setdefault("403", _problem_response("not granted"))
                 operation["responses"].setdefault("503", _problem_response("the database is away"))
                 if path != PATH and "415" not in operation["responses"]:  # who names that names all of its own
                     operation["responses"]["400"] = _problem_response("a parameter is wrong")
@@ -319,7 +323,8 @@ pre {{ overflow-x: auto; padding: 1rem; border: 1px solid; border-radius: .5rem;
 td, th {{ text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0; }}
 </style><h1>Tillwire API</h1>
 <p>The contract as a machine reads it: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).
-Send <code>Authorization: Bearer</code> with a key made by <code>tillwire client add</code>.</p>
+Send <code>Authorization: Bearer</code> with a key made by <code>tillwire client add</code>, or with a token given
+for one at <code>/oauth/token</code>.</p>
 {operations}<h1>Schemas</h1>{schemas}</html>"""
 
 

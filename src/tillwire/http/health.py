@@ -1,16 +1,20 @@
-"""Liveness, readiness, metrics, and the schemas of event types: open to all, say nothing about business."""
+"""Liveness, readiness and the schemas of event types, open to all because they say nothing about business; metrics."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import MediaType, Request, Response, get
+from litestar.connection import ASGIConnection
 from litestar.exceptions import NotFoundException
+from litestar.handlers.base import BaseRouteHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from tillwire.governance.access import Operation
+from tillwire.http.access import granted, needs
 from tillwire.http.node import Node
 from tillwire.http.problem import unavailable
 from tillwire.model.event import HUB_MADE, MESSAGES
@@ -86,7 +90,21 @@ _GAUGES = (
 )
 
 
-@get("/metrics", include_in_schema=False)
+async def granted_or_local(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard for metrics, as ``http.metrics`` says: a program on this machine may read them without a key."""
+    node: Node = connection.app.state.node
+    rule = node.settings.http.metrics
+    if rule == "open" or (rule == "local" and node.callers.is_local(cast(dict[str, Any], connection.scope))):
+        return
+    await granted(connection, handler)
+
+
+@get(
+    "/metrics",
+    include_in_schema=False,
+    guards=[granted_or_local],
+    opt=needs(Operation.READ_SERVICE_LEVELS),
+)
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Prometheus metrics: this process's counters, and the state of the hub from the database."""
     node: Node = request.app.state.node

@@ -7,16 +7,17 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import MediaType, Request, Response, get, post
-from litestar.exceptions import NotFoundException, ValidationException
+from litestar.exceptions import NotFoundException, PermissionDeniedException, ValidationException
 from litestar.params import Parameter
 
 from tillwire import clock
 from tillwire.governance.access import Operation
-from tillwire.http.access import needs
+from tillwire.http.access import needs, principal_of
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 from tillwire.masterdata import listing, lookup
 from tillwire.masterdata.bulk import MOST_REQUEST_ROWS, SOURCE, Bulk, TooManyRowsError
+from tillwire.masterdata.listing import KINDS
 from tillwire.masterdata.lookup import NoSuchRecordError
 from tillwire.masterdata.tables import TableError, decoded
 
@@ -165,10 +166,26 @@ async def upsert(
     ``all_or_nothing`` is asked for. A record without a revision is given one; unchanged content makes none.
     """
     node: Node = request.app.state.node
+    sending = node.sending(principal_of(request))
+    wrong = sending.wrong_source(Operation.WRITE_MASTER_DATA, source)
+    if wrong is not None:
+        raise PermissionDeniedException(wrong.detail)
+
+    def refusal(record: Any) -> str | None:
+        wrong = sending.wrong_message(source, KINDS[kind], record)
+        return None if wrong is None else wrong.detail
+
     node.refuse_if_catalogue_overloaded()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
-    bulk = Bulk(node.group_commit.submit, node.reading, source=source, most_rows=MOST_REQUEST_ROWS, polite=True)
+    bulk = Bulk(
+        node.group_commit.submit,
+        node.reading,
+        source=source,
+        most_rows=MOST_REQUEST_ROWS,
+        polite=True,
+        refusal=None if sending.every_record else refusal,
+    )
     try:
         if media_type == "text/csv":
             outcome = await bulk.table(kind, decoded(body), all_or_nothing=all_or_nothing)

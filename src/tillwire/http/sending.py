@@ -8,17 +8,26 @@ send everything pays nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tillwire.governance.access import Grant, Operation, Principal
 from tillwire.intake.door import Prepared, Refusal
 from tillwire.masterdata.belonging import store_that_may_write
-from tillwire.model.event import MESSAGE_DECODER
+from tillwire.model.event import MESSAGE_DECODER, store_of
+from tillwire.model.master import MasterRecord
 
 NOT_GRANTED = "not granted"
 """The title of a refusal for want of a grant."""
 
 MOST_VERDICTS = 10_000
 """Places that are remembered: a client names few, and one that names many gains nothing by it."""
+
+
+class Wrong(NamedTuple):
+    """What is outside every grant: where in the event, and in words."""
+
+    pointer: str
+    detail: str
 
 
 class _Grants:
@@ -32,6 +41,10 @@ class _Grants:
 
     def __bool__(self) -> bool:
         return bool(self._grants)
+
+    def take(self, source: str) -> bool:
+        """Whether there is one for a source at all."""
+        return any(grant.takes_source(source) for grant in self._grants)
 
     def wrong(self, source: str, store: str | None) -> str:
         """What is outside every grant, as a pointer into an event; empty if one has it all. No store: all of them."""
@@ -63,6 +76,8 @@ class Sending:
         self._masters = self._of(Operation.WRITE_MASTER_DATA, principal, companies)
         self.anything = bool(self._events or self._masters)
         """Whether it may send any event at all."""
+        self.every_record = self._masters.open
+        """Whether it may write every master record as any source."""
         self._all = self._events.open and self._masters.open
 
     @staticmethod
@@ -82,34 +97,46 @@ class Sending:
 
     def _judge(self, event: Prepared) -> Prepared | Refusal:
         if event.store is not None:
-            if not self._events:
-                return _refusal(event, "/type", f"{event.type} needs {Operation.SEND_EVENTS}, which is not granted")
-            wrong = self._events.wrong(event.source, event.store)
-        else:
-            if not self._masters:
-                return _refusal(
-                    event, "/type", f"{event.type} needs {Operation.WRITE_MASTER_DATA}, which is not granted"
-                )
-            wrong = self.wrong_record(event.source, event)
-        if not wrong:
+            wrong = self._wrong_event(event.source, event.type, event.store)
+        elif self._masters.open:
             return event
-        if wrong == "/source":
-            return _refusal(event, wrong, f"no grant to send as {event.source}")
-        if wrong == "/type":
-            return _refusal(event, wrong, f"{event.type} counts in every store: it needs a grant for all of them")
-        return _refusal(event, wrong, f"no grant to send as {event.source} for this store")
+        else:
+            wrong = self._wrong_record(event.source, event.type, MESSAGE_DECODER.decode(event.raw).data)
+        return event if wrong is None else Refusal(NOT_GRANTED, wrong.detail, wrong.pointer, event.id)
 
-    def wrong_record(self, source: str, event: Prepared) -> str:
-        """What of a master record is outside every grant to write them."""
-        if self._masters.open:
-            return ""
-        store = store_that_may_write(MESSAGE_DECODER.decode(event.raw).data)
-        return self._masters.wrong(source, store)
+    def wrong_message(self, source: str, event_type: str, message: Any) -> Wrong | None:
+        """What of a message, of any type, is outside every grant."""
+        store = store_of(message)
+        if store is None:
+            return self._wrong_record(source, event_type, message)
+        return self._wrong_event(source, event_type, store)
 
-    def wrong(self, source: str, store: str) -> str:
-        """What of an event of a store is outside every grant to send: ``/source``, ``/data/store``, or nothing."""
-        return self._events.wrong(source, store)
+    def wrong_source(self, operation: Operation, source: str) -> Wrong | None:
+        """Whether nothing at all may be sent as this source."""
+        grants = self._events if operation is Operation.SEND_EVENTS else self._masters
+        return None if grants.take(source) else Wrong("/source", f"no grant to send as {source}")
+
+    def wrong_place(self, operation: Operation, source: str, store: str) -> Wrong | None:
+        """Whether what is of a store may not be sent as this source."""
+        grants = self._events if operation is Operation.SEND_EVENTS else self._masters
+        return _told(grants.wrong(source, store), source, "it")
+
+    def _wrong_event(self, source: str, event_type: str, store: str) -> Wrong | None:
+        if not self._events:
+            return Wrong("/type", f"{event_type} needs {Operation.SEND_EVENTS}, which is not granted")
+        return _told(self._events.wrong(source, store), source, event_type)
+
+    def _wrong_record(self, source: str, event_type: str, record: MasterRecord) -> Wrong | None:
+        if not self._masters:
+            return Wrong("/type", f"{event_type} needs {Operation.WRITE_MASTER_DATA}, which is not granted")
+        return _told(self._masters.wrong(source, store_that_may_write(record)), source, event_type)
 
 
-def _refusal(event: Prepared, pointer: str, detail: str) -> Refusal:
-    return Refusal(NOT_GRANTED, detail, pointer, event.id)
+def _told(pointer: str, source: str, what: str) -> Wrong | None:
+    if not pointer:
+        return None
+    if pointer == "/source":
+        return Wrong(pointer, f"no grant to send as {source}")
+    if pointer == "/type":
+        return Wrong(pointer, f"{what} counts in every store: it needs a grant for all of them")
+    return Wrong(pointer, f"no grant to send as {source} for this store")

@@ -129,6 +129,7 @@ class Bulk:
     """Takes rows of one kind. ``submit`` is the group commit's; ``connect`` lends a connection in autocommit.
 
     A ``polite`` one rests as long as it works, so that a bulk takes half a core at the most from those who sell.
+    ``refusal`` says why whoever sends a record may not; it is asked before anything is looked up.
     """
 
     def __init__(
@@ -139,8 +140,10 @@ class Bulk:
         source: str = SOURCE,
         most_rows: int | None = None,
         polite: bool = False,
+        refusal: Callable[[Any], str | None] | None = None,
     ) -> None:
         self._most_rows = most_rows
+        self._refusal = refusal
         self._polite = polite
         self._began_s = 0.0
         self._submit = submit
@@ -207,6 +210,10 @@ class Bulk:
 
     def _passes(self, kind: str, row: _Row, outcome: Outcome) -> bool:
         row.record = _with_revision(kind, row.record, row.revision or 0)
+        refusal = None if self._refusal is None else self._refusal(row.record)
+        if refusal is not None:
+            outcome.fault(RowError(row=row.row, column=None, detail=refusal))
+            return False
         judged = read_event(self._event(kind, row.record))
         if isinstance(judged, Refusal):
             outcome.fault(_refused(row, judged))
