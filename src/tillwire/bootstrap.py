@@ -20,6 +20,7 @@ from tillwire.errors import ConfigurationError
 from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
 from tillwire.exceptions.dry_run import Rehearsal
+from tillwire.governance.access import ALL, Reach
 from tillwire.governance.tokens import Tokens
 from tillwire.intake.rules import Policy
 from tillwire.intake.rules_history import LatePolicy
@@ -90,13 +91,15 @@ def late_policy(late: LateArrivals) -> Callable[[str], LatePolicy]:
     return of
 
 
-def rehearsal(connection: psycopg.Connection, settings: Settings) -> Rehearsal:
-    """Dry runs of fixes: a worker as it works in this hub, that posts nothing, and the mapping to accounts."""
+def rehearsal(connection: psycopg.Connection, settings: Settings, reach: Reach = ALL) -> Rehearsal:
+    """Dry runs of fixes: a worker as it works in this hub, that posts nothing, and the mapping to accounts. Only what
+    is within reach is fixed and shown.
+    """
 
     def make(inside: psycopg.Connection) -> Worker:
         return Worker(inside, inline_projections(), policy(settings.rules), late=late_policy(settings.late_arrivals))
 
-    return Rehearsal(connection, make, account_book(settings))
+    return Rehearsal(connection, make, account_book(settings), reach)
 
 
 def tokens(settings: Settings) -> Tokens | None:

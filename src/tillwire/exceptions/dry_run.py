@@ -21,6 +21,7 @@ from tillwire.events.partitions import PARTITIONS
 from tillwire.exceptions import fixes, moves
 from tillwire.exceptions.held import FixRefused, PayloadRefused
 from tillwire.exceptions.queue import retry
+from tillwire.governance.access import ALL, Reach
 from tillwire.intake.door import Refusal, read_event
 from tillwire.intake.item import Item
 from tillwire.intake.worker import Worker
@@ -92,9 +93,15 @@ class _Rollback(Exception):
 
 
 class Rehearsal:
-    """Rehearses fixes on one connection, in autocommit. The partitions are locked meanwhile: workers wait."""
+    """Rehearses fixes on one connection, in autocommit. The partitions are locked meanwhile: workers wait.
 
-    def __init__(self, connection: psycopg.Connection, make_worker: MakeWorker, book: AccountBook) -> None:
+    What becomes of exceptions out of reach is neither shown nor counted.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection, make_worker: MakeWorker, book: AccountBook, reach: Reach = ALL
+    ) -> None:
+        self._reach = reach
         self._connection = connection
         self._make_worker = make_worker
         self._book = book
@@ -106,7 +113,15 @@ class Rehearsal:
 
         def fix() -> None:
             made.append(
-                fixes.edit(self._connection, exception_id, payload, by="dry run", reason="dry run", limit=_ANYTHING)
+                fixes.edit(
+                    self._connection,
+                    exception_id,
+                    payload,
+                    by="dry run",
+                    reason="dry run",
+                    limit=_ANYTHING,
+                    reach=self._reach,
+                )
             )
 
         results, more = self._rehearse(fix, [])
@@ -127,7 +142,7 @@ class Rehearsal:
         self._refuse_foreign(exception_id, cause)
 
         def fix() -> None:
-            retry(self._connection, exception_id=exception_id, cause=cause)
+            retry(self._connection, exception_id=exception_id, cause=cause, reach=self._reach)
 
         results, more = self._rehearse(fix, [])
         return DryRun(results=results, more=more)
@@ -147,7 +162,7 @@ class Rehearsal:
         return DryRun(results=results, more=more)
 
     def _refuse_foreign(self, exception_id: int | None, cause: str | None) -> None:
-        chosen = {"exception_id": exception_id, "cause": cause}
+        chosen = {"exception_id": exception_id, "cause": cause, "reach": self._reach.parameter}
         row = self._connection.execute(_sql.foreign_of, chosen).fetchone()
         if row is not None and row[0]:
             raise FixRefused("a message in its source's own words is mapped first: `tillwire try` shows to what")
@@ -180,18 +195,29 @@ class Rehearsal:
     def _process(self, worker: Worker, offsets: dict[int, int], since: int) -> tuple[list[Rehearsed], int]:
         """Work what the fix has put into the queue, and what that releases, until nothing is left or it is enough."""
         places: dict[tuple[int, int], None] = {}
-        more = 0
+        left: list[tuple[int, int]] = []
         while items := self._taken(since):
             new = {item.place: None for item in items}
             room = MOST - len(places)
             if new.keys() <= places.keys() or room <= 0:
-                more += len(new.keys() - places.keys())
+                left += new.keys() - places.keys()
                 break
-            more += max(0, len(items) - room)
+            left += [item.place for item in items[room:]]
             items = items[:room]
             worker.rehearse(offsets, items)
             places |= {item.place: None for item in items}
-        return self._outcomes(offsets, list(places)), more
+        return self._outcomes(offsets, list(places)), self._count(left)
+
+    def _count(self, left: list[tuple[int, int]]) -> int:
+        if not left or self._reach.stores is None:
+            return len(left)
+        row = self._connection.execute(_sql.within_reach, self._parameters(left)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _parameters(self, places: list[tuple[int, int]]) -> dict[str, Any]:
+        groups, ordinals = [group_id for group_id, _ in places], [ordinal for _, ordinal in places]
+        return {"groups": groups, "ordinals": ordinals, "reach": self._reach.parameter}
 
     def _taken(self, since: int) -> list[Item]:
         items: list[Item] = []
@@ -202,8 +228,8 @@ class Rehearsal:
         return items
 
     def _outcomes(self, offsets: dict[int, int], places: list[tuple[int, int]]) -> list[Rehearsed]:
-        parameters = {"groups": [group_id for group_id, _ in places], "ordinals": [ordinal for _, ordinal in places]}
-        return [self._outcome(*row) for row in self._connection.execute(_sql.outcomes, parameters).fetchall()]
+        rows = self._connection.execute(_sql.outcomes, self._parameters(places)).fetchall()
+        return [self._outcome(*row) for row in rows]
 
     def _outcome(
         self,

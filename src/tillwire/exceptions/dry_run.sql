@@ -21,6 +21,7 @@ FROM unnest(%(groups)b::int8[], %(ordinals)b::int4[]) AS w (group_id, ordinal)
 JOIN exception e ON e.group_id = w.group_id AND e.ordinal = w.ordinal AND e.severity = 'blocking'
 LEFT JOIN event r ON r.group_id = w.group_id AND r.ordinal = w.ordinal
 LEFT JOIN event b ON b.group_id = w.group_id AND b.ordinal = -1 - w.ordinal  -- the reversal of what it corrects
+WHERE %(reach)s::text[] IS NULL OR e.store = ANY(%(reach)s)
 ORDER BY e.exception_id
 
 -- name: warnings
@@ -40,4 +41,10 @@ SELECT store, sku, reason, quantity FROM stock_movement WHERE store = %s AND eve
 -- name: foreign_of
 -- What no worker records (a message in its source's own words, a journal) among the exceptions of a dry run.
 SELECT foreign_id IS NOT NULL FROM exception
-WHERE (foreign_id IS NOT NULL OR group_id IS NULL) AND (exception_id = %(exception_id)s OR (cause = %(cause)s AND state = 'open')) LIMIT 1
+WHERE (foreign_id IS NOT NULL OR group_id IS NULL) AND (exception_id = %(exception_id)s OR (cause = %(cause)s AND state = 'open'))
+  AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s)) LIMIT 1
+
+-- name: within_reach
+SELECT count(*) FROM unnest(%(groups)b::int8[], %(ordinals)b::int4[]) AS w (group_id, ordinal)
+JOIN exception e ON e.group_id = w.group_id AND e.ordinal = w.ordinal AND e.severity = 'blocking'
+WHERE %(reach)s::text[] IS NULL OR e.store = ANY(%(reach)s)

@@ -18,6 +18,7 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
   AND (%(cause)s::text IS NULL OR cause = %(cause)s)
   AND (%(owner)s::text IS NULL OR owner = %(owner)s)
   AND (%(store)s::text IS NULL OR store = %(store)s)
+  AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
   AND (%(assigned)s::text IS NULL OR assigned = %(assigned)s)
   AND (%(severity)s::text IS NULL OR severity = %(severity)s)
   AND (%(least)s::numeric IS NULL OR abs(amount) >= %(least)s)
@@ -34,6 +35,7 @@ SELECT cause, currency, min(code), min(owner), count(*), sum(abs(amount)), min(r
 FROM exception
 WHERE state IN ('open', 'waiting', 'retrying', 'approval') AND severity = 'blocking'
   AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(store)s::text IS NULL OR store = %(store)s)
+  AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
 GROUP BY cause, currency
 
 -- name: one
@@ -49,7 +51,7 @@ LEFT JOIN LATERAL (
     WHERE l.code IN ('*', e.code) AND l.owner IN ('*', e.owner)
     ORDER BY l.n LIMIT 1
 ) AS level ON true
-WHERE e.exception_id = %(exception_id)s
+WHERE e.exception_id = %(exception_id)s AND (%(reach)s::text[] IS NULL OR e.store = ANY(%(reach)s))
 
 -- name: actions
 SELECT at, action, actor, before, after, note FROM exception_action WHERE exception_id = %s ORDER BY action_id
@@ -65,6 +67,7 @@ WHERE state = 'open' AND severity = 'blocking' AND code <> 'duplicate_conflict'
   AND (%(exception_id)s::int8 IS NULL OR exception_id = %(exception_id)s)
   AND (%(code)s::text IS NULL OR code = %(code)s)
   AND (%(cause)s::text IS NULL OR cause = %(cause)s)
+  AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
 ORDER BY exception_id FOR UPDATE
 
 -- name: cause_named
@@ -72,7 +75,9 @@ ORDER BY exception_id FOR UPDATE
 SELECT cause FROM (
     SELECT DISTINCT cause FROM exception
     WHERE cause = %(name)s AND state IN ('open', 'waiting', 'retrying', 'approval')
+      AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
     UNION ALL
     SELECT DISTINCT cause FROM exception
     WHERE md5(cause) = %(name)s AND state IN ('open', 'waiting', 'retrying', 'approval')
+      AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
 ) AS named LIMIT 1

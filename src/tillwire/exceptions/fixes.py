@@ -24,9 +24,12 @@ from tillwire.exceptions.held import (
     PayloadRefused,
     accepted_at,
     lock,
+    refuse_foreign_words,
+    refuse_other_store,
     refuse_unknown,
 )
 from tillwire.exceptions.queue import APPROVAL, OPEN, RETRYING, WAITING
+from tillwire.governance.access import ALL, Reach
 from tillwire.intake import foreign
 from tillwire.intake.door import Refusal, read_event
 from tillwire.intake.faulty import identity_of
@@ -84,21 +87,23 @@ def edit(
     by: str,
     reason: str,
     limit: Decimal,
+    reach: Reach = ALL,
 ) -> Fixed:
     """Put an edited payload in the place of what was accepted, and process it; above ``limit`` it waits for approval.
 
-    ``limit`` is in major units of the event's currency. Raises ``PayloadRefused``, ``FixRefused`` or
-    ``NoSuchException``; nothing has happened then.
+    ``limit`` is in major units of the event's currency; before and after, the event is of a store within reach. Raises
+    ``PayloadRefused``, ``FixRefused`` or ``NoSuchException``; nothing has happened then.
     """
     by, reason = _words("who does it", by), _words("the reason", reason)
     with connection.transaction():
-        held = lock(connection, exception_id)
+        held = lock(connection, exception_id, reach)
+        refuse_foreign_words(held, exception_id, reach)
         if held.severity != "blocking" or held.state not in (OPEN, WAITING):
             raise FixRefused(f"exception {exception_id} is {held.state}, a {held.severity} one: it cannot be edited")
         group_id, ordinal = accepted_at(held, exception_id)
         before = payloads.current(connection, exception_id, group_id, ordinal)
         if held.foreign_id is None:
-            _check_payload(held, payload)
+            _check_payload(held, payload, reach)
         changes = diff(before, payload)
         if not changes and before == payload:
             raise PayloadRefused("the payload is the same as before")
@@ -116,13 +121,13 @@ def edit(
             state = APPROVAL
         else:
             _note(connection, exception_id, "edit", by, held.state, held.state, reason, proposal_id=proposal)
-            state = _apply_edit(connection, exception_id, held, payload, by)
+            state = _apply_edit(connection, exception_id, held, payload, by, reach)
     return Fixed(
         exception_id=exception_id, state=state, proposal_id=proposal, moved=moved, currency=currency, diff=changes
     )
 
 
-def _check_payload(held: Held, payload: bytes) -> None:
+def _check_payload(held: Held, payload: bytes, reach: Reach) -> None:
     read = read_event(payload)
     if isinstance(read, Refusal):
         raise PayloadRefused(f"{read.title}: {read.detail}", read.pointer)
@@ -130,6 +135,7 @@ def _check_payload(held: Held, payload: bytes) -> None:
         raise PayloadRefused(f"the event is a {held.event_type} and stays one", "/type")
     if held.source and read.source != held.source:
         raise PayloadRefused(f"the event came from {held.source} and stays its", "/source")
+    refuse_other_store(read.store, reach)
 
 
 def _apply_edit(
@@ -138,6 +144,7 @@ def _apply_edit(
     held: Held,
     payload: bytes,
     by: str,
+    reach: Reach,
 ) -> str:
     """From now on the edited payload is what is processed; returns the new state. Whether it still waits is judged
     by the workers.
@@ -145,6 +152,7 @@ def _apply_edit(
     if held.foreign_id is None:
         read = read_event(payload)
         assert not isinstance(read, Refusal)
+        refuse_other_store(read.store, reach)
         place = {"key": read.key, "source": read.source, "group_id": held.group_id, "ordinal": held.ordinal}
         if connection.execute(_sql.take_key, place).fetchone() is None:
             raise PayloadRefused(f"the key {read.key} is another event's of {read.source}", "/data")
@@ -159,14 +167,16 @@ def _apply_edit(
     return RETRYING
 
 
-def dismiss(connection: psycopg.Connection, exception_id: int, *, by: str, reason: str, limit: Decimal) -> Fixed:
+def dismiss(
+    connection: psycopg.Connection, exception_id: int, *, by: str, reason: str, limit: Decimal, reach: Reach = ALL
+) -> Fixed:
     """Close an exception without any effect; what it is about above ``limit`` waits for approval. Its bytes stay.
 
     A warning is acknowledged: its event is recorded. Raises ``FixRefused`` or ``NoSuchException``.
     """
     by, reason = _words("who does it", by), _words("the reason", reason)
     with connection.transaction():
-        held = lock(connection, exception_id)
+        held = lock(connection, exception_id, reach)
         if held.state not in (OPEN, WAITING):
             raise FixRefused(f"exception {exception_id} is {held.state}: it cannot be dismissed")
         refuse_unknown(held, exception_id)
@@ -197,16 +207,16 @@ def _dismiss(connection: psycopg.Connection, exception_id: int, held: Held, wait
 
 
 def dismiss_cause(
-    connection: psycopg.Connection, cause: str, *, by: str, reason: str, limit: Decimal
+    connection: psycopg.Connection, cause: str, *, by: str, reason: str, limit: Decimal, reach: Reach = ALL
 ) -> dict[str, int]:
-    """Dismiss everything of a root cause; how many came into which state.
+    """Dismiss everything of a root cause that is within reach; how many came into which state.
 
     The limit holds for the sum in each currency: many small ones are as much money as a large one.
     """
     by, reason = _words("who does it", by), _words("the reason", reason)
     counts: dict[str, int] = {"dismissed": 0, APPROVAL: 0}
     with connection.transaction():
-        rows = connection.execute(_sql.dismissible, (cause,)).fetchall()
+        rows = connection.execute(_sql.dismissible, {"cause": cause, "reach": reach.parameter}).fetchall()
         sums: dict[str | None, Decimal] = defaultdict(lambda: ZERO)
         for _, amount, currency, severity, _ in rows:
             if severity == "blocking":
@@ -227,8 +237,12 @@ def approve(
     *,
     by: str,
     note: str = "",
+    reach: Reach = ALL,
 ) -> Fixed:
-    """Let a fix that waits take effect. Raises ``FixRefused`` if none waits, or if ``by`` is who proposed it."""
+    """Let a fix that waits take effect, whose event is of a store within reach before and after.
+
+    Raises ``FixRefused`` if none waits, or if ``by`` is who proposed it.
+    """
     by = _words("who does it", by)
 
     def take_effect(held: Held, kind: str, payload: bytes | None, author: str, reason: str, before: str) -> str:
@@ -238,12 +252,13 @@ def approve(
             moves.close(connection, [exception_id], "dismissed", "dismiss", author, reason)
             return "dismissed"
         assert payload is not None
-        return _apply_edit(connection, exception_id, held, payload, author)
+        refuse_foreign_words(held, exception_id, reach)
+        return _apply_edit(connection, exception_id, held, payload, author, reach)
 
-    return _decide(connection, exception_id, "applied", by, note, take_effect)
+    return _decide(connection, exception_id, "applied", by, note, take_effect, reach)
 
 
-def refuse(connection: psycopg.Connection, exception_id: int, *, by: str, reason: str) -> Fixed:
+def refuse(connection: psycopg.Connection, exception_id: int, *, by: str, reason: str, reach: Reach = ALL) -> Fixed:
     """Turn down a fix that waits; its own author withdraws it. Raises ``FixRefused`` if none waits."""
     by, reason = _words("who does it", by), _words("the reason", reason)
 
@@ -257,7 +272,7 @@ def refuse(connection: psycopg.Connection, exception_id: int, *, by: str, reason
         moves.requeue(connection, [exception_id], "retry", moves.HUB)
         return RETRYING
 
-    return _decide(connection, exception_id, "refused", by, reason, turn_down)
+    return _decide(connection, exception_id, "refused", by, reason, turn_down, reach)
 
 
 def _decide(
@@ -267,9 +282,10 @@ def _decide(
     by: str,
     decision: str,
     effect: Callable[[Held, str, bytes | None, str, str, str], str],
+    reach: Reach,
 ) -> Fixed:
     with connection.transaction():
-        held = lock(connection, exception_id)
+        held = lock(connection, exception_id, reach)
         row = connection.execute(_sql.waiting_proposal, (exception_id,)).fetchone()
         if held.state != APPROVAL or row is None:
             raise FixRefused(f"exception {exception_id} is {held.state}: no fix of it waits for approval")
@@ -288,12 +304,12 @@ def _decide(
     return Fixed(exception_id=exception_id, state=new, proposal_id=proposal_id)
 
 
-def assign(connection: psycopg.Connection, exception_id: int, to: str | None, *, by: str) -> Fixed:
+def assign(connection: psycopg.Connection, exception_id: int, to: str | None, *, by: str, reach: Reach = ALL) -> Fixed:
     """Say who works an exception, or that nobody does any more. Raises ``NoSuchException`` or ``FixRefused``."""
     by = _words("who does it", by)
     to = None if to is None else _words("who it is for", to)
     with connection.transaction():
-        held = lock(connection, exception_id)
+        held = lock(connection, exception_id, reach)
         connection.execute(_sql.assign, {"to": to, "exception_id": exception_id})
         _add_action(connection, exception_id, "assign", by, {"assigned": held.assigned}, {"assigned": to}, "")
     return Fixed(exception_id=exception_id, state=held.state)

@@ -1,7 +1,8 @@
 -- name: lock_one
 SELECT state, severity, code, entity, amount, currency, store, event_type, group_id, ordinal, foreign_id, source, key,
        assigned, partition
-FROM exception WHERE exception_id = %s FOR UPDATE
+FROM exception
+WHERE exception_id = %(exception_id)s AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s)) FOR UPDATE
 
 -- name: accepted
 SELECT body FROM intake_group WHERE group_id = %s
@@ -57,4 +58,5 @@ WHERE exception_id = %(exception_id)s
 
 -- name: dismissible
 SELECT exception_id, amount, currency, severity, state FROM exception
-WHERE cause = %s AND state IN ('open', 'waiting') ORDER BY exception_id FOR UPDATE
+WHERE cause = %(cause)s AND state IN ('open', 'waiting') AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
+ORDER BY exception_id FOR UPDATE

@@ -10,6 +10,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.errors import TillwireError
 from tillwire.exceptions.code import OUTCOME_UNKNOWN
+from tillwire.governance.access import ALL, Reach
 
 _sql = sql.load("tillwire.exceptions", "fixes.sql")
 
@@ -51,9 +52,9 @@ class Held(msgspec.Struct):
     partition: int | None
 
 
-def lock(connection: psycopg.Connection, exception_id: int) -> Held:
-    """The exception, locked until the transaction ends. Raises ``NoSuchException``."""
-    row = connection.execute(_sql.lock_one, (exception_id,)).fetchone()
+def lock(connection: psycopg.Connection, exception_id: int, reach: Reach = ALL) -> Held:
+    """The exception, locked until the transaction ends. Raises ``NoSuchException`` if there is none within reach."""
+    row = connection.execute(_sql.lock_one, {"exception_id": exception_id, "reach": reach.parameter}).fetchone()
     if row is None:
         raise NoSuchException(f"there is no exception {exception_id}")
     return Held(*row)
@@ -76,3 +77,20 @@ def refuse_unknown(held: Held, exception_id: int) -> None:
             f"exception {exception_id}: the ERP may hold {held.key} already, so that it cannot be left unposted. It is"
             " looked up until the ERP answers; retry looks at once"
         )
+
+
+def refuse_foreign_words(held: Held, exception_id: int, reach: Reach) -> None:
+    """Raises ``FixRefused`` for a message in its source's own words, of whose stores nobody can be sure, unless whoever
+    edits it reaches all of them.
+    """
+    if held.foreign_id is not None and reach.stores is not None:
+        raise FixRefused(
+            f"exception {exception_id} is a message in its source's own words, which may be of any store: who may edit"
+            " for some stores only leaves it to somebody else"
+        )
+
+
+def refuse_other_store(store: str | None, reach: Reach) -> None:
+    """Raises ``PayloadRefused`` for a payload that would move an event to a store out of reach."""
+    if not reach.covers(store):
+        raise PayloadRefused(f"store {store!r} is not one of those that you may change", "/data/store")

@@ -15,6 +15,7 @@ from tillwire.config import ServiceLevel
 from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.exceptions import moves
+from tillwire.governance.access import ALL, Reach
 from tillwire.posting import documents
 
 _sql = sql.load("tillwire.exceptions", "exceptions.sql")
@@ -142,6 +143,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Raised before this moment."""
     overdue_at: datetime | None = None
     """Due before this moment."""
+    reach: Reach = ALL
+    """Of these stores; a store that is asked for widens it by nothing."""
     after: int = 0
     most: int = 100
 
@@ -177,17 +180,20 @@ def found(connection: psycopg.Connection, wanted: Filter, levels: Sequence[Servi
     """The exceptions that a filter wants, in the order they were raised."""
     parameters = msgspec.structs.asdict(wanted) | _levels(levels)
     parameters["states"] = None if wanted.states is None else list(wanted.states)
+    parameters["reach"] = wanted.reach.parameter
     return [ExceptionRow(*row) for row in connection.execute(_sql.listed, parameters)]
 
 
-def causes(connection: psycopg.Connection, *, owner: str | None = None, store: str | None = None) -> list[Cause]:
-    """What is in the queue by root cause, most money at risk first.
+def causes(
+    connection: psycopg.Connection, *, owner: str | None = None, store: str | None = None, reach: Reach = ALL
+) -> list[Cause]:
+    """What is in the queue by root cause, most money at risk first: counts and amounts of stores within reach.
 
     Currencies cannot be added, so a cause ranks by its largest amount, in whichever currency that is.
     """
     groups: dict[str, Cause] = {}
     for cause, currency, code, who, count, amount, oldest, *states in connection.execute(
-        _sql.causes, {"owner": owner, "store": store}
+        _sql.causes, {"owner": owner, "store": store, "reach": reach.parameter}
     ):
         known = groups.get(cause)
         counts = dict(zip(IN_QUEUE, states, strict=True))
@@ -215,9 +221,11 @@ def detail(
     exception_id: int,
     *,
     levels: Sequence[ServiceLevel] = (),
+    reach: Reach = ALL,
 ) -> ExceptionDetail | None:
-    """One exception with everything that is known of it, or none."""
-    row = connection.execute(_sql.one, {"exception_id": exception_id} | _levels(levels)).fetchone()
+    """One exception with everything that is known of it, or none if there is none within reach."""
+    parameters = {"exception_id": exception_id, "reach": reach.parameter} | _levels(levels)
+    row = connection.execute(_sql.one, parameters).fetchone()
     if row is None:
         return None
     *fields, faults, ordinal, body, journal_id, note = row
@@ -257,9 +265,9 @@ def _shown(raw: bytes) -> msgspec.Raw | str:
     return msgspec.Raw(raw)
 
 
-def cause_named(connection: psycopg.Connection, name: str) -> str | None:
-    """The cause that is in the queue by itself or by its short name, or none."""
-    row = connection.execute(_sql.cause_named, {"name": name}).fetchone()
+def cause_named(connection: psycopg.Connection, name: str, *, reach: Reach = ALL) -> str | None:
+    """The cause that is in the queue, within reach, by itself or by its short name, or none."""
+    row = connection.execute(_sql.cause_named, {"name": name, "reach": reach.parameter}).fetchone()
     return None if row is None else str(row[0])
 
 
@@ -270,14 +278,16 @@ def retry(
     code: str | None = None,
     cause: str | None = None,
     by: str = "operator",
+    reach: Reach = ALL,
 ) -> int:
-    """Put open exceptions back into the workers' queue: one, all of a code, or all of a root cause; how many.
+    """Put open exceptions of stores within reach back into the workers' queue: one, all of a code, or all of a root
+    cause; how many.
 
     What fails again is open again; what passes now is recorded with exactly the effect it would have had, and resolved.
     Conflicts are not retried (their key is taken), nor warnings (their events are recorded).
     """
     with connection.transaction():
-        chosen = {"exception_id": exception_id, "code": code, "cause": cause}
+        chosen = {"exception_id": exception_id, "code": code, "cause": cause, "reach": reach.parameter}
         ids = [one for (one,) in connection.execute(_sql.retriable, chosen)]
         if ids:
             moves.requeue(connection, ids, "retry", by)

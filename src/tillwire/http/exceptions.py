@@ -18,8 +18,8 @@ from tillwire import bootstrap, clock
 from tillwire.exceptions import fixes, queue
 from tillwire.exceptions.fixes import Fixed
 from tillwire.exceptions.held import FixRefused, NoSuchException, PayloadRefused
-from tillwire.governance.access import Operation
-from tillwire.http.access import needs, principal_of
+from tillwire.governance.access import Operation, Reach
+from tillwire.http.access import needs, principal_of, reach_of
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 
@@ -138,6 +138,7 @@ def listed(
         least=None if least is None else Decimal(least),
         before=None if older_than_hours is None else now - timedelta(hours=older_than_hours),
         overdue_at=now if overdue else None,
+        reach=reach_of(request),
         after=after,
         most=most,
     )
@@ -160,7 +161,7 @@ def by_cause(
     """What one fix each would mend, most money at risk first. ``name`` is a cause's name in addresses."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        return _json(queue.causes(connection, owner=owner, store=store))
+        return _json(queue.causes(connection, owner=owner, store=store, reach=reach_of(request)))
 
 
 @get(
@@ -174,7 +175,8 @@ def shown(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     """Every fault, the payload as it was accepted, the fixes, and the audit trail."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        found = queue.detail(connection, exception_id, levels=node.settings.exceptions.service_levels)
+        levels = node.settings.exceptions.service_levels
+        found = queue.detail(connection, exception_id, levels=levels, reach=reach_of(request))
     if found is None:
         raise NotFoundException(f"there is no exception {exception_id}")
     return _json(found)
@@ -193,12 +195,14 @@ def edit(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes]:
     """
     asked: Edit = _read(body, Edit)
     node, by = _who(request)
-    limit = node.settings.exceptions.second_person_above
+    limit, reach = node.settings.exceptions.second_person_above, reach_of(request)
     payload = bytes(asked.payload)
     with node.reading() as connection:
         if asked.dry_run:
-            return _json(bootstrap.rehearsal(connection, node.settings).of_edit(exception_id, payload, limit=limit))
-        return _json(fixes.edit(connection, exception_id, payload, by=by, reason=asked.reason, limit=limit))
+            rehearsal = bootstrap.rehearsal(connection, node.settings, reach)
+            return _json(rehearsal.of_edit(exception_id, payload, limit=limit))
+        reason = asked.reason
+        return _json(fixes.edit(connection, exception_id, payload, by=by, reason=reason, limit=limit, reach=reach))
 
 
 @post(
@@ -212,7 +216,8 @@ def rehearsed(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     """The events, journal lines and stock that processing it again would make, or what would still be wrong."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        return _json(bootstrap.rehearsal(connection, node.settings).of_retry(exception_id=exception_id))
+        rehearsal = bootstrap.rehearsal(connection, node.settings, reach_of(request))
+        return _json(rehearsal.of_retry(exception_id=exception_id))
 
 
 @post(
@@ -228,7 +233,7 @@ def rehearsed_records(request: AnyRequest, body: bytes) -> Response[bytes]:
     node: Node = request.app.state.node
     with node.reading() as connection:
         records = [bytes(record) for record in asked.records]
-        return _json(bootstrap.rehearsal(connection, node.settings).of_master_data(records))
+        return _json(bootstrap.rehearsal(connection, node.settings, reach_of(request)).of_master_data(records))
 
 
 @post(
@@ -241,9 +246,10 @@ def rehearsed_records(request: AnyRequest, body: bytes) -> Response[bytes]:
 def retry(request: AnyRequest, exception_id: Id) -> Response[bytes]:
     """Back to the workers, after its cause was mended."""
     node, by = _who(request)
+    reach = reach_of(request)
     with node.reading() as connection:
-        if not queue.retry(connection, exception_id=exception_id, by=by):
-            found = queue.detail(connection, exception_id)
+        if not queue.retry(connection, exception_id=exception_id, by=by, reach=reach):
+            found = queue.detail(connection, exception_id, reach=reach)
             if found is None:
                 raise NotFoundException(f"there is no exception {exception_id}")
             row = found.exception
@@ -263,7 +269,7 @@ def approve(request: AnyRequest, exception_id: Id, body: bytes) -> Response[byte
     asked: Approval = _read(body, Approval)
     node, by = _who(request)
     with node.reading() as connection:
-        return _json(fixes.approve(connection, exception_id, by=by, note=asked.note))
+        return _json(fixes.approve(connection, exception_id, by=by, note=asked.note, reach=reach_of(request)))
 
 
 @post(
@@ -278,7 +284,7 @@ def refuse(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes
     asked: Reasoned = _read(body, Reasoned)
     node, by = _who(request)
     with node.reading() as connection:
-        return _json(fixes.refuse(connection, exception_id, by=by, reason=asked.reason))
+        return _json(fixes.refuse(connection, exception_id, by=by, reason=asked.reason, reach=reach_of(request)))
 
 
 @post(
@@ -292,9 +298,9 @@ def dismiss(request: AnyRequest, exception_id: Id, body: bytes) -> Response[byte
     """Close it without any effect, or acknowledge a warning. More money than the limit waits for approval."""
     asked: Reasoned = _read(body, Reasoned)
     node, by = _who(request)
-    limit = node.settings.exceptions.second_person_above
+    told: dict[str, Any] = {"by": by, "reason": asked.reason, "limit": node.settings.exceptions.second_person_above}
     with node.reading() as connection:
-        return _json(fixes.dismiss(connection, exception_id, by=by, reason=asked.reason, limit=limit))
+        return _json(fixes.dismiss(connection, exception_id, **told, reach=reach_of(request)))
 
 
 @post(
@@ -309,7 +315,7 @@ def assign(request: AnyRequest, exception_id: Id, body: bytes) -> Response[bytes
     asked: Assignment = _read(body, Assignment)
     node, by = _who(request)
     with node.reading() as connection:
-        return _json(fixes.assign(connection, exception_id, asked.to, by=by))
+        return _json(fixes.assign(connection, exception_id, asked.to, by=by, reach=reach_of(request)))
 
 
 Named = Annotated[str, Parameter(max_length=500, pattern=r"^[^\x00]*$")]
@@ -325,9 +331,10 @@ Named = Annotated[str, Parameter(max_length=500, pattern=r"^[^\x00]*$")]
 def retry_cause(request: AnyRequest, cause: Named) -> Response[bytes]:
     """Everything of a root cause back to the workers, after it was mended."""
     node, by = _who(request)
+    reach = reach_of(request)
     with node.reading() as connection:
-        found = _cause(connection, cause)
-        return _json({"retrying": queue.retry(connection, cause=found, by=by)})
+        found = _cause(connection, cause, reach)
+        return _json({"retrying": queue.retry(connection, cause=found, by=by, reach=reach)})
 
 
 @post(
@@ -341,14 +348,15 @@ def dismiss_cause(request: AnyRequest, cause: Named, body: bytes) -> Response[by
     """Close everything of a root cause without any effect; more money together than the limit waits for approval."""
     asked: Reasoned = _read(body, Reasoned)
     node, by = _who(request)
-    limit = node.settings.exceptions.second_person_above
+    told: dict[str, Any] = {"by": by, "reason": asked.reason, "limit": node.settings.exceptions.second_person_above}
+    reach = reach_of(request)
     with node.reading() as connection:
-        found = _cause(connection, cause)
-        return _json(fixes.dismiss_cause(connection, found, by=by, reason=asked.reason, limit=limit))
+        found = _cause(connection, cause, reach)
+        return _json(fixes.dismiss_cause(connection, found, **told, reach=reach))
 
 
-def _cause(connection: Any, name: str) -> str:
-    found = None if "\x00" in name else queue.cause_named(connection, name)
+def _cause(connection: Any, name: str, reach: Reach) -> str:
+    found = None if "\x00" in name else queue.cause_named(connection, name, reach=reach)
     if found is None:
         raise NotFoundException(f"nothing in the queue has the cause {name!r}")
     return found

@@ -11,7 +11,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 
 from tillwire.governance.access import Operation
-from tillwire.http.access import needs
+from tillwire.http.access import needs, reach_of
 from tillwire.http.node import Node
 from tillwire.posting import drilldown, suspense
 from tillwire.posting.trial_balance import trial_balance
@@ -43,7 +43,7 @@ def balance(
     node: Node = request.app.state.node
     with node.reading() as connection:
         days = {"first": first or date.min, "last": last or date.max}
-        return _json(trial_balance(connection, company=company, store=store, **days))
+        return _json(trial_balance(connection, company=company, store=store, **days, reach=reach_of(request)))
 
 
 @get(
@@ -57,7 +57,7 @@ def journal(request: Request[Any, Any, Any], reference: _Reference) -> Response[
     """A journal by its reference, with its lines as the ERP has them."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        found = drilldown.head(connection, reference)
+        found = drilldown.head(connection, reference, reach=reach_of(request))
         if found is None:
             raise NotFoundException(f"there is no journal {reference!r}")
         return _json(drilldown.JournalWithLines(found, drilldown.erp_lines(connection, reference)))
@@ -79,7 +79,7 @@ def parts(
     """What is in one line of a journal, transaction by transaction; the amounts add up to the line's."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        if drilldown.head(connection, reference) is None:
+        if drilldown.head(connection, reference, reach=reach_of(request)) is None:
             raise NotFoundException(f"there is no journal {reference!r}")
         return _json(drilldown.parts_of(connection, reference, line, most=most))
 
@@ -95,7 +95,7 @@ def in_suspense(request: Request[Any, Any, Any]) -> Response[bytes]:
     """What no rule maps, or is no rounding difference any more, by store and reason, with amount and oldest date."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        return _json(suspense.listed(connection))
+        return _json(suspense.listed(connection, reach=reach_of(request)))
 
 
 ROUTES = (balance, journal, parts, in_suspense)

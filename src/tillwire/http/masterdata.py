@@ -12,7 +12,7 @@ from litestar.params import Parameter
 
 from tillwire import clock
 from tillwire.governance.access import Operation
-from tillwire.http.access import needs, principal_of
+from tillwire.http.access import needs, principal_of, reach_of
 from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 from tillwire.masterdata import listing, lookup
@@ -48,6 +48,13 @@ def _moment(at: datetime | None) -> datetime:
     return at
 
 
+def _within(request: Request[Any, Any, Any]) -> listing.Within:
+    """The records that whoever asks may see."""
+    node: Node = request.app.state.node
+    reach = reach_of(request)
+    return listing.Within(reach, node.stores.companies_of(reach))
+
+
 def _json(content: Any, status: int = 200) -> Response[bytes]:
     return Response(msgspec.json.encode(content), media_type=MediaType.JSON, status_code=status)
 
@@ -73,8 +80,8 @@ def prices(
     node: Node = request.app.state.node
     try:
         with node.reading() as connection:
-            found = lookup.prices_at(connection, store, sku, _moment(at), unit=unit or None, currency=currency or None)
-            return _json(found)
+            wanted = {"unit": unit or None, "currency": currency or None}
+            return _json(lookup.prices_at(connection, store, sku, _moment(at), **wanted, reach=reach_of(request)))
     except NoSuchRecordError as error:
         raise NotFoundException(str(error)) from error
 
@@ -91,7 +98,7 @@ def rates(request: Request[Any, Any, Any], store: _Name, code: _Name, at: _At = 
     node: Node = request.app.state.node
     try:
         with node.reading() as connection:
-            return _json(lookup.rate_at(connection, store, code, _moment(at)))
+            return _json(lookup.rate_at(connection, store, code, _moment(at), reach=reach_of(request)))
     except NoSuchRecordError as error:
         raise NotFoundException(str(error)) from error
 
@@ -117,7 +124,8 @@ def records(
     """
     node: Node = request.app.state.node
     with node.reading() as connection:
-        return _json(listing.listed(connection, kind, after=after, prefix=prefix, text=q, active=active, most=most))
+        wanted: dict[str, Any] = {"after": after, "prefix": prefix, "text": q, "active": active, "most": most}
+        return _json(listing.listed(connection, kind, **wanted, within=_within(request)))
 
 
 @get(
@@ -143,8 +151,9 @@ def record(
     try:
         with node.reading() as connection:
             if wanted != name:
-                return _json(listing.versions(connection, kind, wanted, before=before, most=most))
-            return _json(listing.one(connection, kind, name))
+                pages = {"before": before, "most": most}
+                return _json(listing.versions(connection, kind, wanted, **pages, within=_within(request)))
+            return _json(listing.one(connection, kind, name, within=_within(request)))
     except NoSuchRecordError as error:
         raise NotFoundException(str(error)) from error
 

@@ -20,7 +20,7 @@ from tillwire.connectors.erp import PostingOutcome
 from tillwire.errors import AuthenticationError, RejectedError
 from tillwire.faultpoints import passing
 from tillwire.governance.access import Operation
-from tillwire.http.access import needs
+from tillwire.http.access import needs, reach_of
 from tillwire.http.node import Node
 from tillwire.posting.backlog import backlog
 from tillwire.posting.outcomes import Recorder
@@ -48,7 +48,7 @@ def waiting(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Per ERP: breaker, reason, pause, calls left, counts and amounts by state, oldest business date, age, stores."""
     node: Node = request.app.state.node
     with node.reading() as connection:
-        found = backlog(connection, bootstrap.erps(node.settings))
+        found = backlog(connection, bootstrap.erps(node.settings), reach=reach_of(request))
     return Response(msgspec.json.encode(found), media_type=MediaType.JSON)
 
 

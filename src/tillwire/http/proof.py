@@ -12,7 +12,7 @@ from litestar.params import Parameter
 
 from tillwire import bootstrap
 from tillwire.governance.access import Operation
-from tillwire.http.access import needs
+from tillwire.http.access import needs, reach_of
 from tillwire.http.node import Node
 from tillwire.reconciliation.days import reconcile
 from tillwire.reconciliation.trace import trace
@@ -42,7 +42,8 @@ def reconciliation(
     node: Node = request.app.state.node
     with node.reading() as connection:
         erp = bool(bootstrap.erps(node.settings))
-        return _json(reconcile(connection, store=store, first=first or date.min, last=last or date.max, erp=erp))
+        days = {"first": first or date.min, "last": last or date.max}
+        return _json(reconcile(connection, store=store, **days, erp=erp, reach=reach_of(request)))
 
 
 @get(
@@ -59,7 +60,7 @@ def trace_key(request: Request[Any, Any, Any], key: str) -> Response[bytes]:
     found = []
     if "\x00" not in wanted:
         with node.reading() as connection:
-            found = trace(connection, wanted)
+            found = trace(connection, wanted, reach=reach_of(request))
     if not found:
         raise NotFoundException(f"nothing was accepted under the key {wanted!r}")
     return _json(found)

@@ -95,13 +95,19 @@ def note_error(connection: psycopg.Connection, connection_name: str, error: str)
     connection.execute(_sql.note_error, {"connection": connection_name, "error": error})
 
 
-def origin_of(connection: psycopg.Connection, group_id: int, ordinal: int) -> dict[str, Any] | None:
-    """What an event was made from: connection, file or message, and the raw bytes; none if it came as it is."""
+def origin_of(
+    connection: psycopg.Connection, group_id: int, ordinal: int, *, whole: bool = True
+) -> dict[str, Any] | None:
+    """What an event was made from: connection, file or message, and the raw bytes; none if it came as it is. Unless
+    ``whole``, the connection only: other stores' events may stand beside it.
+    """
     row = connection.execute(_sql.origin_of, {"group_id": group_id, "ordinal": ordinal}).fetchone()
     if row is None:
         return None
     name, part_of, record, message_id, body = row
     origin: dict[str, Any] = {"connection": name, "part_of": part_of}
+    if not whole:
+        return {"connection": name}
     if message_id is not None:
         stored, topic, message_part = connection.execute(_sql.body_of, (message_id,)).fetchone() or (b"", "", "")
         origin |= {"message_id": message_id, "topic": topic, "part_of": message_part}

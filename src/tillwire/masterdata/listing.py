@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
+from tillwire.governance.access import ALL, Reach
 from tillwire.masterdata.lookup import NoSuchRecordError
 from tillwire.model.event import MASTER_TYPES
 from tillwire.model.identifiers import gtin14, is_gtin
@@ -44,6 +45,20 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     versions: list[Version]
 
 
+class Within(msgspec.Struct, frozen=True):
+    """Which records may be seen: of these stores and these companies, and what belongs to none; as a rule, all."""
+
+    reach: Reach = ALL
+    companies: frozenset[str] = frozenset()
+
+    def parameters(self) -> dict[str, Any]:
+        """For SQL."""
+        return {"reach": self.reach.parameter, "companies": sorted(self.companies)}
+
+
+EVERYTHING = Within()
+
+
 def listed(
     connection: psycopg.Connection,
     kind: str,
@@ -53,9 +68,10 @@ def listed(
     text: str = "",
     active: bool | None = None,
     most: int = 100,
+    within: Within = EVERYTHING,
 ) -> Page:
     """Records of a kind from after an identifier on; with identifiers that begin with ``prefix``, with ``text``
-    anywhere in the record, of one state, where these are given.
+    anywhere in the record, of one state, where these are given. Only those that may be seen.
     """
     parameters = {
         "type": KINDS[kind],
@@ -64,6 +80,7 @@ def listed(
         "text": text.lower(),
         "active": active,
         "most": most + 1,
+        **within.parameters(),
     }
     rows = connection.execute(_sql.listed, parameters).fetchall()
     more = len(rows) > most
@@ -71,12 +88,13 @@ def listed(
     return Page(records=records, after=rows[most - 1][0] if more else None)
 
 
-def one(connection: psycopg.Connection, kind: str, identifier: str) -> msgspec.Raw:
+def one(connection: psycopg.Connection, kind: str, identifier: str, *, within: Within = EVERYTHING) -> msgspec.Raw:
     """The newest revision of a record, active or not; a product also by any of its GTINs.
 
-    Raises ``NoSuchRecordError``.
+    Raises ``NoSuchRecordError``, also for one that may not be seen.
     """
-    row = connection.execute(_sql.one, {"type": KINDS[kind], "id": identifier}).fetchone()
+    parameters = {"type": KINDS[kind], "id": identifier, **within.parameters()}
+    row = connection.execute(_sql.one_in_reach, parameters).fetchone()
     if row is not None:
         return msgspec.Raw(row[1])
     if kind == "product" and is_gtin(identifier):
@@ -87,10 +105,19 @@ def one(connection: psycopg.Connection, kind: str, identifier: str) -> msgspec.R
 
 
 def versions(
-    connection: psycopg.Connection, kind: str, identifier: str, *, before: int = MOST_REVISION, most: int = 100
+    connection: psycopg.Connection,
+    kind: str,
+    identifier: str,
+    *,
+    before: int = MOST_REVISION,
+    most: int = 100,
+    within: Within = EVERYTHING,
 ) -> Versions:
-    """The revisions of a record below ``before``, the newest first. Raises ``NoSuchRecordError`` if there is none."""
+    """The revisions of a record below ``before``, the newest first. Raises ``NoSuchRecordError`` if there is none that
+    may be seen.
+    """
     parameters: dict[str, Any] = {"type": KINDS[kind], "id": identifier, "before": before, "most": most}
+    parameters |= within.parameters()
     rows = connection.execute(_sql.versions, parameters).fetchall()
     if not rows and before == MOST_REVISION:
         raise NoSuchRecordError(f"there is no {kind} {identifier!r}")

@@ -12,6 +12,7 @@ import psycopg
 
 from tillwire.database import sql
 from tillwire.errors import TillwireError
+from tillwire.governance.access import ALL, Reach
 from tillwire.masterdata.localtime import instant, local_time
 from tillwire.model.event import MASTER_STORE, MASTER_TAX_CODE
 from tillwire.model.master import PriceRecord, StoreRecord, TaxCodeRecord, joined
@@ -77,12 +78,13 @@ def prices_at(
     *,
     unit: str | None = None,
     currency: str | None = None,
+    reach: Reach = ALL,
 ) -> PricesInForce:
     """The prices of a product in a store at an instant: the store's own, else its price list's, else everyone's.
 
-    ``currency`` is the store's unless it is named. Raises ``NoSuchRecordError`` if there is no such store.
+    ``currency`` is the store's unless it is named. Raises ``NoSuchRecordError`` if there is no such store within reach.
     """
-    record = _store_record(connection, store)
+    record = _store_record(connection, store, reach)
     wanted = currency or record.currency
     scopes = [_Scope("store", joined(f"store:{store}", sku)), _Scope("all", joined("*", sku))]
     if record.price_list:
@@ -123,9 +125,9 @@ def in_force(prices: Iterable[PriceRecord], at: datetime, zone: str) -> PriceRec
     return max(valid, key=lambda price: (price.effective_to is not None, price.effective_from), default=None)
 
 
-def rate_at(connection: psycopg.Connection, store: str, code: str, at: datetime) -> RateInForce:
-    """The rate of a tax code on the store's calendar day of an instant. Raises ``NoSuchRecordError``."""
-    record = _store_record(connection, store)
+def rate_at(connection: psycopg.Connection, store: str, code: str, at: datetime, *, reach: Reach = ALL) -> RateInForce:
+    """The rate of a tax code on a calendar day of a store within reach, an instant's. Raises ``NoSuchRecordError``."""
+    record = _store_record(connection, store, reach)
     found = connection.execute(_sql.one, {"type": MASTER_TAX_CODE, "id": code}).fetchone()
     if found is None or not found[2]:
         raise NoSuchRecordError(f"tax code {code!r} is not in master data")
@@ -133,9 +135,9 @@ def rate_at(connection: psycopg.Connection, store: str, code: str, at: datetime)
     return RateInForce(store=store, code=code, at=at, day=day, rate=_tax_decoder.decode(found[1]).rate_on(day))
 
 
-def _store_record(connection: psycopg.Connection, store: str) -> StoreRecord:
+def _store_record(connection: psycopg.Connection, store: str, reach: Reach) -> StoreRecord:
     found = connection.execute(_sql.one, {"type": MASTER_STORE, "id": store}).fetchone()
-    if found is None or not found[2]:
+    if found is None or not found[2] or not reach.covers(store):
         raise NoSuchRecordError(f"store {store!r} is not in master data")
     return _store_decoder.decode(found[1])
 

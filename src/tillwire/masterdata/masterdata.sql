@@ -59,8 +59,15 @@ SELECT r.body FROM unnest(%s::text[]) AS slot,
 -- name: one
 SELECT revision, body, active FROM master_record WHERE type = %(type)s AND id = %(id)s
 
+-- name: one_in_reach
+SELECT revision, body, active FROM master_record
+WHERE type = %(type)s AND id = %(id)s
+  AND (%(reach)s::text[] IS NULL OR in_reach(type, body, %(reach)s::text[], %(companies)s::text[]))
+
 -- name: versions
-SELECT revision, body FROM master_version WHERE type = %(type)s AND id = %(id)s AND revision < %(before)s
+SELECT revision, body FROM master_version
+WHERE type = %(type)s AND id = %(id)s AND revision < %(before)s
+  AND (%(reach)s::text[] IS NULL OR in_reach(type, body, %(reach)s::text[], %(companies)s::text[]))
 ORDER BY revision DESC LIMIT %(most)s
 
 -- name: listed
@@ -70,6 +77,7 @@ WHERE type = %(type)s AND id > %(after)s
   AND (%(prefix)s = '' OR (id >= %(prefix)s AND starts_with(id, %(prefix)s)))
   AND (%(text)s = '' OR strpos(lower(convert_from(body, 'UTF8')), %(text)s) > 0)
   AND (%(active)s::boolean IS NULL OR active = %(active)s)
+  AND (%(reach)s::text[] IS NULL OR in_reach(type, body, %(reach)s::text[], %(companies)s::text[]))
 ORDER BY id LIMIT %(most)s
 
 -- name: product_of_gtin

@@ -7,6 +7,7 @@ import psycopg
 from tillwire.database import sql
 from tillwire.events.log import OFFSETS
 from tillwire.events.partitions import MASTER_PARTITION
+from tillwire.governance.access import Reach
 
 _sql = sql.load("tillwire.masterdata", "masterdata.sql")
 
@@ -34,3 +35,7 @@ class Stores:
             return False
         self.companies = self.companies | changed
         return True
+
+    def companies_of(self, reach: Reach) -> frozenset[str]:
+        """The companies that have a store within reach; none where all are: nobody looks then."""
+        return frozenset(self.companies[store] for store in reach.stores or () if store in self.companies)

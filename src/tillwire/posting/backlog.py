@@ -15,6 +15,7 @@ from tillwire import clock
 from tillwire.config import ErpPolicy
 from tillwire.config import Posting as PostingSettings
 from tillwire.database import sql
+from tillwire.governance.access import ALL, Reach
 from tillwire.posting.gate import Budget
 from tillwire.posting.lane import served_by
 from tillwire.posting.outcomes import raise_unknown
@@ -67,13 +68,19 @@ class ErpBacklog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def backlog(
-    connection: psycopg.Connection, policies: Sequence[ErpPolicy], *, now: datetime | None = None
+    connection: psycopg.Connection,
+    policies: Sequence[ErpPolicy],
+    *,
+    now: datetime | None = None,
+    reach: Reach = ALL,
 ) -> list[ErpBacklog]:
-    """The backlog of every configured ERP, and of those that are no longer configured but not done with."""
+    """The backlog of every configured ERP, and of those that are no longer configured but not done with: what stores
+    within reach have in it. An ERP's last words, which may name anybody's journal, are for who reaches all stores.
+    """
     moment = now or clock.now()
     gates = {row[0]: row[1:] for row in connection.execute(_sql.gates)}
     groups: dict[str, list[tuple]] = defaultdict(list)
-    for company, erp, *rest in connection.execute(_sql.figures):
+    for company, erp, *rest in connection.execute(_sql.figures, {"reach": reach.parameter}):
         name = erp
         if name is None:
             policy = served_by(policies, company)
@@ -81,7 +88,7 @@ def backlog(
         groups[name].append((company, *rest))
     named = {policy.name: policy for policy in policies}
     names = [*named, *sorted(groups.keys() - named.keys())]
-    return [_one(connection, name, named.get(name), gates.get(name), groups[name], moment) for name in names]
+    return [_one(connection, name, named.get(name), gates.get(name), groups[name], moment, reach) for name in names]
 
 
 def _one(
@@ -91,6 +98,7 @@ def _one(
     gate: tuple | None,
     rows: list[tuple],
     now: datetime,
+    reach: Reach,
 ) -> ErpBacklog:
     counts: dict[str, int] = defaultdict(int)
     amounts: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
@@ -101,9 +109,11 @@ def _one(
     waiting = [row for row in rows if row[1] == "built"]
     since = min((row[6] for row in waiting), default=None)
     companies = sorted({row[0] for row in waiting})
-    parameters = {"companies": companies, "erp": name, "most": MOST_STORES}
+    parameters = {"companies": companies, "erp": name, "most": MOST_STORES, "reach": reach.parameter}
     stores = connection.execute(_sql.stores, parameters).fetchall() if open_rows else []
     opened_at, reason, paused_until, ahead_s, probe_at = gate or (None, "", None, 0.0, None)
+    if reach.stores is not None:
+        reason = ""
     return ErpBacklog(
         erp=name,
         enabled=policy is not None and policy.enabled,

@@ -1,13 +1,14 @@
 -- name: figures
 -- What is not in the books yet, by where it goes or went.
 SELECT company, erp, state, currency, count(*), sum(amount), min(business_date), min(built_at)
-FROM journal WHERE state <> 'posted'
+FROM journal WHERE state <> 'posted' AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
 GROUP BY company, erp, state, currency
 
 -- name: stores
 -- Stores with journals that wait for an ERP or are under way there, those that wait longest first.
 SELECT store, count(*) OVER ()::int8 FROM journal
-WHERE (state = 'built' AND company = ANY(%(companies)s)) OR (state IN ('sent', 'accepted', 'unknown') AND erp = %(erp)s)
+WHERE ((state = 'built' AND company = ANY(%(companies)s)) OR (state IN ('sent', 'accepted', 'unknown') AND erp = %(erp)s))
+  AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
 GROUP BY store
 ORDER BY min(business_date), store LIMIT %(most)s
 

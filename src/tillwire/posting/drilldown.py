@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
+from tillwire.governance.access import ALL, Reach
 
 _sql = sql.load("tillwire.posting", "drilldown.sql")
 
@@ -69,11 +70,11 @@ class Part(msgspec.Struct, frozen=True):
     original_date: date | None
 
 
-def head(connection: psycopg.Connection, reference: str) -> JournalHead | None:
-    """The journal of a reference; none if there is none."""
+def head(connection: psycopg.Connection, reference: str, *, reach: Reach = ALL) -> JournalHead | None:
+    """The journal of a reference; none if there is none of a store within reach."""
     with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
         row: dict[str, Any] | None = cursor.execute(_sql.head, (reference,)).fetchone()
-    return None if row is None else JournalHead(**row)
+    return None if row is None or not reach.covers(row["store"]) else JournalHead(**row)
 
 
 def erp_lines(connection: psycopg.Connection, reference: str) -> list[ErpLine]:

@@ -10,6 +10,7 @@ import psycopg
 
 from tillwire import clock
 from tillwire.database import sql
+from tillwire.governance.access import ALL, Reach
 from tillwire.model.money import ZERO
 from tillwire.posting.accounts import SUSPENSE_RULE, AccountBook, Mapped, Place
 from tillwire.posting.build import store
@@ -42,10 +43,10 @@ class InSuspense(msgspec.Struct, frozen=True, kw_only=True):
         return (clock.now().date() - self.first).days
 
 
-def listed(connection: psycopg.Connection) -> list[InSuspense]:
-    """What lies in suspense, by company, store and reason; the largest amounts first."""
+def listed(connection: psycopg.Connection, *, reach: Reach = ALL) -> list[InSuspense]:
+    """What lies in suspense of stores within reach, by company, store and reason; the largest amounts first."""
     with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
-        return [InSuspense(**row) for row in cursor.execute(_sql.listed)]
+        return [InSuspense(**row) for row in cursor.execute(_sql.listed, {"reach": reach.parameter})]
 
 
 class Reclassified(msgspec.Struct, frozen=True):

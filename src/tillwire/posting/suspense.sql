@@ -6,7 +6,7 @@ SELECT j.company, j.store, coalesce(convert_from((array_agg(m.body))[1], 'UTF8')
 FROM journal_line l
 JOIN journal j USING (journal_id)
 LEFT JOIN master_record m ON m.type = 'tillwire.master.store.v1' AND m.id = j.store
-WHERE l.rule = 'suspense'
+WHERE l.rule = 'suspense' AND (%(reach)s::text[] IS NULL OR j.store = ANY(%(reach)s))
 GROUP BY j.company, j.store, j.currency, l.account, coalesce(l.kind, 'sale'), l.component, l.code
 HAVING sum(l.debit - l.credit) <> 0
 ORDER BY abs(sum(l.debit - l.credit)) DESC, j.company, j.store, l.component, l.code

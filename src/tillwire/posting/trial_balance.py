@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
+from tillwire.governance.access import ALL, Reach
 
 _sql = sql.load("tillwire.posting", "trial_balance.sql")
 
@@ -32,8 +33,11 @@ def trial_balance(
     store: str | None = None,
     first: date = date.min,
     last: date = date.max,
+    reach: Reach = ALL,
 ) -> list[Balance]:
-    """The trial balance of journals whose business date is in [first, last]; each currency adds up to zero."""
-    parameters = {"company": company, "store": store, "first": first, "last": last}
+    """The trial balance of journals of stores within reach, whose business date is in [first, last]; each currency adds
+    up to zero.
+    """
+    parameters = {"company": company, "store": store, "first": first, "last": last, "reach": reach.parameter}
     with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
         return [Balance(**row) for row in cursor.execute(_sql.balances, parameters)]

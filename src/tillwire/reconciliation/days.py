@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 
 from tillwire.database import sql
+from tillwire.governance.access import ALL, Reach
 from tillwire.model.event import DAY_CLOSED
 from tillwire.model.money import ZERO
 from tillwire.model.transaction import SELLING
@@ -86,12 +87,16 @@ def reconcile(
     first: date = date.min,
     last: date = date.max,
     erp: bool = True,
+    reach: Reach = ALL,
 ) -> Report:
-    """Prove the days from ``first`` to ``last``. With ``erp`` off, what is not posted is no difference."""
+    """Prove the days from ``first`` to ``last`` of the stores within reach. With ``erp`` off, what is not posted is no
+    difference.
+    """
     parameters: dict[str, object] = {
         "store": store,
         "first": first,
         "last": last,
+        "reach": reach.parameter,
     }
     named = _named(connection, parameters)
     waiting = _waiting(connection, parameters)
@@ -129,7 +134,8 @@ def _named(connection: psycopg.Connection, parameters: dict[str, object]) -> dic
     for place, gaps in _gaps(connection, parameters).items():
         found[place] += [Difference("sequence_gap", gap) for gap in gaps]
     for store, day, order, key, other, source in connection.execute(_sql.orders_twice, parameters):
-        text = f"order {order} is recorded as {key} and, by {source}, as {other}"
+        again = "once more in another store" if other is None else f"by {source}, as {other}"
+        text = f"order {order} is recorded as {key} and, {again}"
         found[(store, day)].append(Difference("duplicate_channel", text))
     return found
 

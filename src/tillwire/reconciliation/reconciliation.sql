@@ -5,18 +5,18 @@
 WITH recorded AS (
     SELECT store, business_date, currency, sum(selling)::int8 AS count, sum(amount) AS amount
     FROM completeness
-    WHERE (%(store)s::text IS NULL OR store = %(store)s)
+    WHERE (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
       AND business_date >= %(first)s AND business_date <= %(last)s
     GROUP BY store, business_date, currency
 ), closed AS (
     SELECT store, business_date, currency, transactions AS count, amount
     FROM store_day
-    WHERE closed_offset IS NOT NULL AND (%(store)s::text IS NULL OR store = %(store)s)
+    WHERE closed_offset IS NOT NULL AND (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
       AND business_date >= %(first)s AND business_date <= %(last)s
 ), tills AS (
     SELECT store, business_date, currency, sum(transactions)::int8 AS count, sum(amount) AS amount
     FROM till_close
-    WHERE (%(store)s::text IS NULL OR store = %(store)s)
+    WHERE (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
       AND business_date >= %(first)s AND business_date <= %(last)s
     GROUP BY store, business_date, currency
 ), adjusted AS (
@@ -24,6 +24,7 @@ WITH recorded AS (
            sum(d.sign * l.amount) AS amount
     FROM late_arrival l, LATERAL (VALUES (l.posted_date, 1), (l.business_date, -1)) AS d (business_date, sign)
     WHERE l.posted_date <> l.business_date AND (%(store)s::text IS NULL OR l.store = %(store)s)
+      AND (%(reach)s::text[] IS NULL OR l.store = ANY(%(reach)s))
       AND d.business_date >= %(first)s AND d.business_date <= %(last)s
     GROUP BY l.store, d.business_date, l.currency
 ), journals AS (
@@ -36,7 +37,7 @@ WITH recorded AS (
            array_agg(DISTINCT state) FILTER (WHERE state <> 'posted') AS unposted,
            count(*) FILTER (WHERE state = 'posted' AND confirmed_at IS NULL) AS unconfirmed
     FROM journal
-    WHERE kind NOT IN ('stock', 'reclassification') AND (%(store)s::text IS NULL OR store = %(store)s)
+    WHERE kind NOT IN ('stock', 'reclassification') AND (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
       AND business_date >= %(first)s AND business_date <= %(last)s
     GROUP BY store, business_date, currency
 )
@@ -58,7 +59,7 @@ ORDER BY business_date, store, currency
 -- What arrived after its day was closed, by the day it is posted to.
 SELECT store, business_date, posted_date, currency, count(*), sum(transactions)::int8, sum(amount)
 FROM late_arrival
-WHERE (%(store)s::text IS NULL OR store = %(store)s)
+WHERE (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
   AND business_date >= %(first)s AND business_date <= %(last)s
 GROUP BY store, business_date, posted_date, currency
 ORDER BY business_date, store, posted_date, currency
@@ -70,17 +71,18 @@ WITH in_force AS (
     FROM order_sale o
     WHERE o.order_number IN (
             SELECT order_number FROM order_sale
-            WHERE (%(store)s::text IS NULL OR store = %(store)s)
+            WHERE (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
               AND business_date >= %(first)s AND business_date <= %(last)s
         )
       AND NOT EXISTS (SELECT FROM reference_to r WHERE r.original = o.key HAVING sum(r.voids) > 0)
     GROUP BY o.company, o.order_number, o.source, o.channel, o.key, o.store, o.business_date
     HAVING sum(o.effect) > 0
 )
-SELECT a.store, a.business_date, a.order_number, a.key, b.key, b.source
+SELECT a.store, a.business_date, a.order_number, a.key,
+       CASE WHEN %(reach)s::text[] IS NULL OR b.store = ANY(%(reach)s) THEN b.key END, b.source
 FROM in_force a
 JOIN in_force b USING (company, order_number)
-WHERE (a.key, a.source) > (b.key, b.source)
+WHERE (a.key, a.source) > (b.key, b.source) AND (%(reach)s::text[] IS NULL OR a.store = ANY(%(reach)s))
   AND (a.source <> b.source OR a.channel <> '' AND b.channel <> '' AND a.channel <> b.channel)
 ORDER BY a.store, a.business_date, a.order_number
 
@@ -92,7 +94,7 @@ WITH waiting AS (
     FROM exception x
     WHERE state IN ('open', 'waiting', 'retrying', 'approval') AND severity = 'blocking' AND code <> 'duplicate_conflict'
       AND group_id IS NOT NULL AND store IS NOT NULL AND business_date IS NOT NULL
-      AND (%(store)s::text IS NULL OR store = %(store)s)
+      AND (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
       AND business_date >= %(first)s AND business_date <= %(last)s
 ), newest AS (
     SELECT DISTINCT ON (source, base, CASE WHEN kind IS NULL THEN exception_id END) *
@@ -134,14 +136,14 @@ LEFT JOIN (
      unnest(int8multirange(int8range(
          least(lower(s.numbers), claimed.first), greatest(upper(s.numbers), claimed.last + 1)
      )) - s.numbers) AS gap
-WHERE (%(store)s::text IS NULL OR store = %(store)s)
+WHERE (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
   AND business_date >= %(first)s AND business_date <= %(last)s
 ORDER BY store, business_date, register, lower(gap)
 
 -- name: exception_sequences
 -- Numbers that are no gap: their transactions came and are in exceptions.
 SELECT store, business_date, register, entity FROM exception
-WHERE state IN ('open', 'waiting', 'retrying', 'approval') AND severity = 'blocking' AND kind IS NOT NULL AND (%(store)s::text IS NULL OR store = %(store)s)
+WHERE state IN ('open', 'waiting', 'retrying', 'approval') AND severity = 'blocking' AND kind IS NOT NULL AND (%(store)s::text IS NULL OR store = %(store)s) AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
   AND business_date >= %(first)s AND business_date <= %(last)s
 
 -- name: accepted
@@ -205,4 +207,7 @@ WHERE v.key = %s AND v.source = %s AND v.version = %s AND v.outcome = 'reversed'
 SELECT original, voids, skus, quantities FROM reference_to WHERE partition = %s AND event_offset = %s ORDER BY original
 
 -- name: done_by_others
-SELECT by_key, voids, skus, quantities FROM reference_to WHERE original = %s ORDER BY partition, event_offset
+-- A key begins with its store.
+SELECT by_key, voids, skus, quantities FROM reference_to
+WHERE original = %(key)s AND (%(reach)s::text[] IS NULL OR split_part(by_key, '/', 1) = ANY(%(reach)s))
+ORDER BY partition, event_offset

@@ -11,8 +11,9 @@ import psycopg
 from tillwire.database import sql
 from tillwire.events import frames
 from tillwire.events.log import read_chunks
+from tillwire.governance.access import ALL, Reach
 from tillwire.intake.foreign import origin_of
-from tillwire.model.event import EVENT_DECODER, business_date_of, store_of
+from tillwire.model.event import EVENT_DECODER, MASTER_TYPES, business_date_of, store_of
 
 _sql = sql.load("tillwire.reconciliation", "reconciliation.sql")
 
@@ -49,26 +50,54 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """What later transactions did to it, reversals of corrections included."""
 
 
-def _rows(connection: psycopg.Connection, query: str, parameters: tuple[object, ...]) -> list[dict[str, Any]]:
+class _Place(msgspec.Struct, frozen=True):
+    store: str | None = None
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    type: str
+    data: _Place
+
+
+_sent_decoder = msgspec.json.Decoder(_Sent)
+
+
+def _store_sent(raw: bytes) -> str | None:
+    """The store that an event says it is of; none for master records, and for what cannot be read."""
+    try:
+        sent = _sent_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if sent.type in MASTER_TYPES else sent.data.store
+
+
+def _rows(
+    connection: psycopg.Connection, query: str, parameters: tuple[object, ...] | dict[str, object]
+) -> list[dict[str, Any]]:
     cursor = connection.execute(query.encode(), parameters)
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def trace(connection: psycopg.Connection, key: str) -> list[Trace]:
-    """What is known of a business key (store/register/business date/sequence): a trace for each source and version."""
-    return [_trace(connection, *row) for row in connection.execute(_sql.accepted, {"key": key}).fetchall()]
+def trace(connection: psycopg.Connection, key: str, *, reach: Reach = ALL) -> list[Trace]:
+    """What is known of a business key (store/register/business date/sequence) of a store within reach: a trace for each
+    source and version. Of what was not recorded yet the store is what was sent; master records are of all stores.
+    """
+    rows = connection.execute(_sql.accepted, {"key": key}).fetchall()
+    found = [_trace(connection, reach, *row) for row in rows]
+    return [one for one in found if one is not None]
 
 
 def _trace(
     connection: psycopg.Connection,
+    reach: Reach,
     key: str,
     source: str,
     group_id: int,
     ordinal: int,
     received_at: datetime,
     body: bytes,
-) -> Trace:
+) -> Trace | None:
     raw = frames.unpack(body)[ordinal]
     recorded = next(iter(_rows(connection, _sql.recorded, (group_id, ordinal))), None)
     effects: dict[str, Any] = {"entries": [], "movements": [], "journal": None, "beside": [], "published": False}
@@ -78,6 +107,8 @@ def _trace(
         stored = next(read_chunks(connection, recorded["partition"], recorded["event_offset"], most_chunks=1))[0]
         translated = msgspec.Raw(stored.raw) if stored.raw != raw else None
         message = EVENT_DECODER.decode(stored.raw).data  # an edit may have moved it to another store or day
+        if not reach.covers(store_of(message)):
+            return None
         place = (recorded["partition"], recorded["event_offset"])
         effects = _effects(connection, message, *place)
         version = getattr(message, "version", 1)
@@ -85,16 +116,18 @@ def _trace(
         past = {
             "version": next(iter(_rows(connection, _sql.version, place)), None),
             "originals": _rows(connection, _sql.did_to_others, place),
-            "referred_to_by": _rows(connection, _sql.done_by_others, (base,)),
+            "referred_to_by": _rows(connection, _sql.done_by_others, {"key": base, "reach": reach.parameter}),
         }
         for found in _rows(connection, _sql.reversal, (base, source, version)):
             past["reversal"] = found | _effects(connection, message, found["partition"], found["event_offset"])
+    elif not reach.covers(_store_sent(raw)):
+        return None
     return Trace(
         key=key,
         source=source,
         received_at=received_at,
         raw=msgspec.Raw(raw),
-        origin=origin_of(connection, group_id, ordinal),
+        origin=origin_of(connection, group_id, ordinal, whole=reach.stores is None),
         translated=translated,
         recorded=recorded,
         exceptions=_rows(connection, _sql.exceptions_of, (key, source)),

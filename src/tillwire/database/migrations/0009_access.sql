@@ -40,3 +40,19 @@ FROM api_client WHERE revoked_at IS NULL;
 
 -- A process of the release before, which knows no grants, finds no key here and lets nobody in.
 ALTER TABLE api_client DROP COLUMN key_digest;
+
+-- Which master records may be seen by who reaches some stores only: their own stores, registers and prices, the chart and
+-- the periods of those stores' companies, and whatever belongs to no store or company.
+CREATE FUNCTION in_reach(type text, body bytea, stores text[], companies text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE type
+        WHEN 'tillwire.master.store.v1' THEN record ->> 'store' = ANY(stores)
+        WHEN 'tillwire.master.register.v1' THEN record ->> 'store' = ANY(stores)
+        WHEN 'tillwire.master.price.v1' THEN coalesce(record ->> 'store', '') = '' OR record ->> 'store' = ANY(stores)
+        WHEN 'tillwire.master.account.v1' THEN record ->> 'company' = ANY(companies)
+        WHEN 'tillwire.master.period.v1' THEN record ->> 'company' = ANY(companies)
+        WHEN 'tillwire.master.mapping.v1' THEN record ->> 'kind' <> 'store' OR record ->> 'ours' = ANY(stores)
+        ELSE true
+    END
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS record) AS r
+$$;
