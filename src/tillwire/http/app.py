@@ -36,10 +36,11 @@ from tillwire.http.problem import on_http_exception, on_transient, on_unexpected
 def create_app(settings: Settings) -> Application:
     """The API on ``settings``; connects when it starts."""
     node = Node(settings)
-    return EventsEndpoint(node, _litestar(node, settings))
+    return EventsEndpoint(node, routes_of(node, settings))
 
 
-def _litestar(node: Node, settings: Settings) -> Litestar:
+def routes_of(node: Node, settings: Settings) -> Litestar:
+    """Every route but the one that takes events."""
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

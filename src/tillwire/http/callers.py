@@ -53,9 +53,12 @@ class Callers:
         address = self.address(scope)
         return not passed_on and address is not None and address.is_loopback
 
-    def knows(self, secret: str) -> bool:
-        """Whether a key, or the key that a token was given for, is known at all."""
-        return self._found(secret) is not None
+    def may_be_new(self, secret: str) -> bool:
+        """Whether a key, or the key that a sound token was given for, is not known, and may have been made just now."""
+        if "." not in secret:
+            return self.ring.of_key(secret) is None
+        claims = self._read(secret)
+        return claims is not None and self.ring.of_id(claims.key_id) is None
 
     def principal(self, secret: str, scope: Scope) -> Principal | None:
         """Who calls with a key or a token; none for who has none in force, or calls from another network."""

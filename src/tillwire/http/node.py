@@ -62,6 +62,8 @@ class Node:
         self.ready = False
         self._migrated = False
         self._looked_s = 0.0
+        self._looking = asyncio.Lock()
+        self._next_look: asyncio.Task[None] | None = None
         self.registry = CollectorRegistry()
         self.events = Counter(
             "tillwire_intake_events",
@@ -91,6 +93,8 @@ class Node:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
+        if self._next_look is not None:
+            self._next_look.cancel()
         await self.group_commit.stop()
         await self.pool.close()
         await asyncio.to_thread(self._readers.close)
@@ -101,7 +105,13 @@ class Node:
             await self._look()
 
     async def _look(self) -> None:
-        """Refresh what every request is judged by: keys in force and the backlog."""
+        """Refresh what every request is judged by: keys in force, stores and the backlog. One look at a time, so that
+        what an earlier one has read never takes the place of what a later one has.
+        """
+        async with self._looking:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         self._looked_s = clock.monotonic_s()
         try:
             if not self._migrated:
@@ -155,9 +165,17 @@ class Node:
             raise TransientError("the database is away; keys cannot be checked", retry_after_s=1)
 
     async def look_for(self, secret: str) -> None:
-        """Look at the database for a key that is not known, unless that was done a moment ago."""
-        if not self.callers.knows(secret) and clock.monotonic_s() - self._looked_s > LOOK_AGAIN_S:
-            await self._look()
+        """Look at the database for a key that is not known: at most so often, for all who wait for it together."""
+        if not self.callers.may_be_new(secret):
+            return
+        if self._next_look is None:
+            self._next_look = asyncio.create_task(self._look_again())
+        await asyncio.shield(self._next_look)  # whose caller goes does not take it from the others
+
+    async def _look_again(self) -> None:
+        await asyncio.sleep(max(0.0, self._looked_s + LOOK_AGAIN_S - clock.monotonic_s()))
+        self._next_look = None  # who comes from here on has to wait for the next: what is read now may be older
+        await self._look()
 
     def reach(self, principal: Principal, operation: Operation) -> Reach:
         """The stores where somebody may do something."""
