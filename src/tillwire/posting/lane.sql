@@ -39,12 +39,12 @@ SELECT company FROM walk WHERE company IS NOT NULL
 
 -- name: to_send
 -- Oldest business date first, and within a store in the order in which they were built; a reversal only after what it
--- takes back.
+-- takes back. Stock is told by a number, as a truth value would be planned as a filter and not by the index's order.
 SELECT j.journal_id, j.kind
 FROM unnest(%(companies)s::text[]) AS c (company)
 CROSS JOIN LATERAL (
     SELECT w.journal_id, w.kind, w.business_date, w.store FROM journal w
-    WHERE w.state = 'built' AND w.company = c.company AND (w.kind = 'stock') = %(stock)s
+    WHERE w.state = 'built' AND w.company = c.company AND (w.kind = 'stock')::int = %(stock)s::int
       AND w.lane %% %(lanes)s = %(number)s AND w.next_attempt_at <= clock_timestamp()
       AND w.kind <> ALL(%(never)s::text[])
       AND (w.reverses IS NULL
