@@ -14,7 +14,7 @@ import tillwire
 from tillwire.config import Settings
 from tillwire.errors import TransientError
 from tillwire.exceptions.held import FixRefused, NoSuchException
-from tillwire.http import connections, documentation, exceptions, health, ledger, masterdata, posting, proof
+from tillwire.http import audit, connections, documentation, exceptions, health, ledger, masterdata, posting, proof
 from tillwire.http.access import granted
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
@@ -44,6 +44,7 @@ def _litestar(node: Node, settings: Settings) -> Litestar:
             proof.reconciliation,
             proof.trace_key,
             *exceptions.ROUTES,
+            *audit.ROUTES,
             *ledger.ROUTES,
             connections.connections,
             masterdata.prices,
