@@ -101,19 +101,26 @@ def journals_retry(
     """
     from tillwire import bootstrap
     from tillwire.exceptions.journals import retry_journals
+    from tillwire.governance.audit import note
     from tillwire.posting.journals import rejected
     from tillwire.posting.remapping import remap as map_anew
 
     if reference is None and not all_:
         console.print("name a journal by its reference, or say --all")
         return 2
-    settings = settings_of(data)
+    settings, who = settings_of(data), by or getpass.getuser()
     with psycopg.connect(settings.database_url, autocommit=True) as connection:
         if remap:
             book, policy = bootstrap.account_book(settings), bootstrap.posting_policy(settings)
-            changed = map_anew(connection, book, policy, reference)
+            with connection.transaction():
+                changed = map_anew(connection, book, policy, reference)
+                if changed:
+                    note(connection, who, "map journals anew", reference or "", {"journals": len(changed)})
             console.print(f"{len(changed)} have other accounts now")
         ids = rejected(connection, reference)
-        back = retry_journals(connection, ids, by=by or getpass.getuser(), dismissed=reference is not None)
+        with connection.transaction():
+            back = retry_journals(connection, ids, by=who, dismissed=reference is not None)
+            if back:
+                note(connection, who, "retry journals", reference or "", {"journals": back})
     console.print(f"{back} back in the lane" if back else "nothing to retry: no rejected journal of that reference")
     return 0 if back else 1

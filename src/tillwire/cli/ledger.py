@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from datetime import date
 from typing import Annotated
 
@@ -119,12 +120,16 @@ def ledger_reclassify(
 ) -> int:
     """Take out of suspense what the rule book maps by now: a journal per company, store and currency."""
     from tillwire import bootstrap
+    from tillwire.governance.audit import note
     from tillwire.posting.suspense import reclassify
 
     settings = settings_of(data)
     book, policy = bootstrap.account_book(settings), bootstrap.posting_policy(settings)
-    with connect(data) as connection:
+    with connect(data) as connection, connection.transaction():
         moved = reclassify(connection, book, policy, on=on or clock.now().date(), dry_run=dry_run)
+        if moved and not dry_run:
+            stores = sorted({one.what.store for one in moved})
+            note(connection, getpass.getuser(), "reclassify suspense", details={"lines": len(moved), "stores": stores})
     table = Table("company", "store", "component", "code", _money("amount"), "from", "to", "rule")
     for one in moved:
         what = one.what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 import time
@@ -18,7 +19,18 @@ from rich.table import Table
 
 import tillwire
 from tillwire import config, logs
-from tillwire.cli import clients, connections, exceptions, inbox, journals, ledger, masterdata, rule_commands, simulate
+from tillwire.cli import (
+    audit,
+    clients,
+    connections,
+    exceptions,
+    inbox,
+    journals,
+    ledger,
+    masterdata,
+    rule_commands,
+    simulate,
+)
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_error, print_json, settings_of, styled
 from tillwire.errors import ConfigurationError, TillwireError
 
@@ -27,6 +39,7 @@ app = cyclopts.App(
     version=tillwire.__version__,
     help="A self-hosted retail integration hub: every sale accepted durably, recorded once, posted once, and proven.",
 )
+app.command(audit.app)
 app.command(clients.app)
 app.command(connections.app)
 app.command(inbox.app)
@@ -193,9 +206,12 @@ def replay(
     ] = 2,
 ) -> int:
     """Rebuild projections from the event store. Calls nothing outside, posts nothing."""
+    from tillwire.governance.audit import note
     from tillwire.replay import replay_async, replay_inline
 
     settings = settings_of(data)
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
+        note(connection, getpass.getuser(), "replay", f"projection {projection}")
     if projection != "inline":
         events = replay_async(settings, projection)
         console.print(f"replayed {events:,} events into {projection}")

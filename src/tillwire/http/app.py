@@ -16,6 +16,7 @@ from tillwire.errors import TransientError
 from tillwire.exceptions.held import FixRefused, NoSuchException
 from tillwire.governance.clients import NoSuchClient
 from tillwire.http import (
+    audit,
     clients,
     connections,
     documentation,
@@ -57,6 +58,7 @@ def routes_of(node: Node, settings: Settings) -> Litestar:
             proof.reconciliation,
             proof.trace_key,
             *exceptions.ROUTES,
+            *audit.ROUTES,
             *ledger.ROUTES,
             connections.connections,
             masterdata.prices,

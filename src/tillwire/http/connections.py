@@ -31,6 +31,7 @@ from tillwire.http.node import Node
 from tillwire.http.problem import problem, respond
 from tillwire.http.sending import Sending, Wrong
 from tillwire.intake import foreign
+from tillwire.intake.card_numbers import DETAIL, body_holds_card_number
 from tillwire.intake.recording import source_of
 
 _log = structlog.get_logger(__name__)
@@ -71,6 +72,9 @@ async def deliver(request: Request[Any, Any, Any], name: ConnectionName) -> Resp
     body = await request.body()
     if not body:
         raise ClientException("the body is empty")
+    if body_holds_card_number(body):
+        _log.error("delivery_refused", connection=name, reason="it holds a payment card's number")
+        return respond(problem(422, "card number", DETAIL))
     if hasattr(connector, "verify"):
         try:
             delivery: Delivery = connector.verify(headers, body)

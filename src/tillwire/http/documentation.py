@@ -14,6 +14,7 @@ from litestar import MediaType, Request, Response, get
 from tillwire.exceptions.dry_run import DryRun
 from tillwire.exceptions.fixes import Fixed
 from tillwire.exceptions.queue import Cause, ExceptionDetail, ExceptionRow
+from tillwire.governance.audit import AuditEntry
 from tillwire.http import exceptions
 from tillwire.http.access_documentation import SECURITY, describe_access
 from tillwire.http.connections import ConnectionStatus, Receipt
@@ -174,6 +175,7 @@ _RESULTS: dict[str, Any] = {
     "/v1/posting/backlog": list[ErpBacklog],
     "/v1/connections": list[ConnectionStatus],
     "/v1/reconciliation": Report,
+    "/v1/audit": list[AuditEntry],
     "/v1/ledger/balance": list[Balance],
     "/v1/ledger/journal": JournalWithLines,
     "/v1/ledger/journal/parts": list[Part],

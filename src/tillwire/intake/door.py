@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tillwire.events.partitions import partition_for
+from tillwire.intake.card_numbers import DETAIL, first_card_number
 from tillwire.intake.depth import MOST_DEPTH, is_deeper
 from tillwire.intake.light import LIGHT_DECODER, LightTransaction, numbers_are_sound
 from tillwire.intake.sound import first_misspelt, first_unsound
@@ -102,6 +103,9 @@ def _judged(event: Any, raw: bytes) -> Prepared | Refusal:
         return Refusal("invalid event", unfit[1], unfit[0], event.id)
     if b"\\" in raw and _NUL.search(raw):
         return Refusal("invalid event", "the character U+0000 is not allowed in text", "", event.id)
+    card = first_card_number(raw)
+    if card is not None:
+        return Refusal("card number", DETAIL, card, event.id)
     event_type = type_of(event)
     store = None if event_type in MASTER_TYPES else message.store
     return Prepared(
