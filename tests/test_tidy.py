@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "tillwire"
 MODULES = sorted(SOURCE.rglob("*.py"))
 MOST_LINES = 400
 
-ON_TOP = {"cli", "http", "hub", "runners", "bootstrap", "replay", "reference", "demo", "__main__"}
+ON_TOP = {"cli", "http", "console", "hub", "runners", "bootstrap", "replay", "reference", "demo", "__main__"}
 """What may import nearly everything and is imported by no capability."""
 
 CAPABILITIES = {

@@ -189,6 +189,15 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     enabled: bool = True
 
 
+class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The operators' pages."""
+
+    locale: str = "en_US"
+    """How numbers, money and dates are written: de_CH, fr_CA."""
+    locales: dict[str, str] = {}
+    """The same for single companies' amounts, by company."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -197,6 +206,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nats_url: str = ""
     """A NATS server of yours, with JetStream; empty: ``tillwire up`` starts one."""
     http: Http = Http()
+    console: Console = Console()
     clients: Clients = Clients()
     work: Work = Work()
     rules: Rules = Rules()

@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 
 import tillwire
 from tillwire.config import Settings
+from tillwire.console import routes as console
 from tillwire.errors import TransientError
 from tillwire.exceptions.held import FixRefused, NoSuchException
 from tillwire.governance.clients import NoSuchClient
@@ -73,6 +74,7 @@ def routes_of(node: Node, settings: Settings) -> Litestar:
     return Litestar(
         route_handlers=[
             guarded,
+            *console.router(),
             connections.deliver,
             posting.called_back,
             *oauth.ROUTES,

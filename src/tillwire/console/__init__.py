@@ -1,0 +1,1 @@
+"""The operators' console: pages that the hub serves."""

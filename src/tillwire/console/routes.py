@@ -1,0 +1,29 @@
+"""The console's routes, behind its own guard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Router
+from litestar.exceptions import HTTPException
+
+from tillwire.console import assets, live, overview, stores, transactions
+from tillwire.console.shell import on_http_exception, on_transient, on_unexpected, page_granted
+from tillwire.errors import TransientError
+
+PAGES: list[Any] = [overview.overview, *stores.ROUTES, *transactions.ROUTES]
+
+
+def router() -> list[Any]:
+    """Pages, the files they need, and what tells them of changes."""
+    pages = Router(
+        "/",
+        guards=[page_granted],
+        route_handlers=[*PAGES, live.live],
+        exception_handlers={
+            HTTPException: on_http_exception,
+            TransientError: on_transient,
+            Exception: on_unexpected,
+        },
+    )
+    return [pages, assets.served]
