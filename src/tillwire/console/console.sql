@@ -9,7 +9,7 @@ SELECT (SELECT coalesce(sum(next_offset), 0)::int8 FROM event_partition),
 
 -- name: newest_date
 -- The newest business date of stores within reach.
-SELECT max(business_date) FROM hourly_sales
+SELECT max(business_date) FROM completeness
 WHERE %(reach)s::text[] IS NULL OR store = ANY(%(reach)s)
 
 -- name: hours

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import jinja2
 import msgspec
 import structlog
 from litestar import MediaType, Request, Response
 from litestar.connection import ASGIConnection
-from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
+from litestar.exceptions import ClientException, HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.handlers.base import BaseRouteHandler
+from litestar.response import Redirect
 
 import tillwire
+from tillwire import clock
 from tillwire.console import assets, charts, numbers
 from tillwire.console.navigation import sections_of
 from tillwire.errors import TransientError
@@ -23,6 +25,7 @@ from tillwire.governance.access import Operation
 from tillwire.http.access import NEEDS, caller, principal_of
 from tillwire.http.node import Node
 
+FORM = "application/x-www-form-urlencoded"
 AnyRequest = Request[Any, Any, Any]
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +60,7 @@ def _environment() -> jinja2.Environment:
         "charts": charts,
         "ago": numbers.ago,
         "duration": numbers.duration,
+        "now": clock.now,
         "Operation": Operation,
         "zip": zip,
     }
@@ -148,8 +152,42 @@ def address_with(request: AnyRequest, **changes: Any) -> str:
     return request.url.path + ("?" + urlencode(asked) if asked else "")
 
 
+def form_of(request: AnyRequest, body: bytes) -> dict[str, str]:
+    """The fields of a form, each once. Raises ``ClientException`` for what is no form."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise ClientException(f"send a form ({FORM})")
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=100)
+    except ValueError as error:
+        raise ClientException(f"the form cannot be read: {error}") from error
+    if any("\x00" in value for _, value in fields):
+        raise ClientException("the form has a character U+0000")
+    return dict(fields)
+
+
+def seen(path: str, told: str) -> Response[Any]:
+    """On to another page, which says what was done."""
+    return Redirect(f"{path}?{urlencode({'told': told})}", status_code=303)
+
+
+def stop(request: AnyRequest, why: str, back: str) -> Response[str]:
+    """Nothing was done, and why."""
+    return render(request, "stopped.html", status=409, title="Not done", why=why, back=back)
+
+
+def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Raises ``PermissionDeniedException`` for what a page of another site sends in the name of whoever looks at it."""
+    if connection.scope.get("method") in ("GET", "HEAD", "OPTIONS"):
+        return
+    site, origin = connection.headers.get("sec-fetch-site", ""), connection.headers.get("origin", "")
+    own = f"{connection.url.scheme}://{connection.headers.get('host', '')}"
+    if site not in ("", "same-origin") or (not site and origin not in ("", own)):
+        raise PermissionDeniedException("this was sent by a page of another site")
+
+
 async def page_granted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The guard of pages: as that of the API, told in pages."""
+    refuse_other_sites(connection)
     principal = await caller(connection)
     if principal is None:
         raise NotAuthorizedException("nobody is signed in")
