@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -12,11 +11,12 @@ from litestar import Response, get
 
 from tillwire import bootstrap
 from tillwire.console.charts import Bar, Link, Stop
+from tillwire.console.days import HELD, UNDER_WAY, asked_day
 from tillwire.console.live import live_of
 from tillwire.console.shell import AnyRequest, Words, node_of, render, words_of
 from tillwire.database import sql
 from tillwire.exceptions import queue
-from tillwire.governance.access import Operation, Reach
+from tillwire.governance.access import Operation
 from tillwire.http.access import needs, principal_of, reach_of
 from tillwire.posting.backlog import ErpBacklog, backlog
 from tillwire.reconciliation.days import Figure, Report, reconcile
@@ -34,15 +34,6 @@ class Task(NamedTuple):
     money: str
     link: str
     tone: str
-
-
-def asked_day(request: AnyRequest, connection: psycopg.Connection, reach: Reach) -> date | None:
-    """The business date that the address names (as ``date``), or the newest there is; none where nothing was sold."""
-    try:
-        return date.fromisoformat(request.query_params.get("date", ""))
-    except ValueError:
-        row = connection.execute(_sql.newest_date, {"reach": reach.parameter}).fetchone()
-        return row[0] if row else None
 
 
 @get("/", include_in_schema=False, sync_to_thread=True, opt=needs(Operation.READ_SALES))
@@ -133,7 +124,7 @@ def _figures(report: Report | None) -> dict[str, int]:
     if report is None:
         return {"days": 0, "proven": 0, "open": 0, "broken": 0}
     days = report.days
-    broken = [day for day in days if any(one.code != "in_exceptions" for one in day.differences)]
+    broken = [day for day in days if any(one.code not in UNDER_WAY | HELD for one in day.differences)]
     proven = [day for day in days if day.captured is not None and not day.differences]
     return {
         "days": len(days),

@@ -7,11 +7,11 @@ from typing import Any
 from litestar import Router
 from litestar.exceptions import HTTPException
 
-from tillwire.console import assets, exceptions, live, overview, stores, transactions
+from tillwire.console import assets, causes, exceptions, live, overview, stores, transactions
 from tillwire.console.shell import on_http_exception, on_transient, on_unexpected, page_granted
 from tillwire.errors import TransientError
 
-PAGES: list[Any] = [overview.overview, *stores.ROUTES, *transactions.ROUTES, *exceptions.ROUTES]
+PAGES: list[Any] = [overview.overview, *stores.ROUTES, *transactions.ROUTES, *causes.ROUTES, *exceptions.ROUTES]
 
 
 def router() -> list[Any]:

@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 
 from tillwire import bootstrap
-from tillwire.console.overview import asked_day
+from tillwire.console.days import HELD, UNDER_WAY, asked_day
 from tillwire.console.shell import AnyRequest, node_of, render, words_of
 from tillwire.console.tables import Column, exported, table, wants_csv
 from tillwire.database import sql
@@ -34,11 +34,6 @@ STATES = {
     "quiet": ("–", "plain", "nothing came on this date"),
 }
 """Of a store on a date: a letter, a tone, and what it means."""
-
-
-UNDER_WAY = frozenset({"not_in_journals", "not_posted", "not_confirmed"})
-HELD = frozenset({"in_exceptions", "others_in_exceptions", "close_in_exceptions"})
-"""Differences that pass by themselves, and those that end when somebody has worked the exception queue."""
 
 
 class Cell(NamedTuple):
