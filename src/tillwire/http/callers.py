@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -88,7 +89,7 @@ class Callers:
     def _tell(self, client: str, address: Address | None) -> None:
         """Log where a key was used that may not be used there: not for every request of somebody who goes on trying."""
         now_s = clock.monotonic_s()
-        if now_s >= self._told_s.get(client, 0.0) + TELL_AGAIN_S:
+        if now_s >= self._told_s.get(client, -math.inf) + TELL_AGAIN_S:
             self._told_s[client] = now_s
             _log.warning("client_from_another_network", client=client, address=str(address))
 
