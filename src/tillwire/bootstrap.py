@@ -115,7 +115,8 @@ def tokens(settings: Settings) -> Tokens | None:
             raise ConfigurationError(f"clients.token_key_file: {error}") from error
     elif not key:
         return None
-    return Tokens(key, issuer=public_url(settings), life_s=clients.token_minutes * 60)
+    issuer = settings.http.public_url.rstrip("/") or "urn:tillwire"  # the same on every machine that shares the key
+    return Tokens(key, issuer=issuer, life_s=clients.token_minutes * 60)
 
 
 def public_url(settings: Settings) -> str:

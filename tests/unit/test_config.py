@@ -70,6 +70,11 @@ def test_the_environment_overrides_the_file(toml: Path) -> None:
         ("[rules]\nextension_tolerance_units = 'NaN'", "extension_tolerance_units"),
         ("[posting]\nsuspense_account = ' '", "suspense_account"),
         ("[relay]\nstream = 'a.b'", "stream"),
+        ("[http]\ntrusted_proxies = ['proxy']", "trusted_proxies"),
+        ("[http]\npublic_url = 'hub.example.com'", "public_url"),
+        ("[http]\nmetrics = 'maybe'", "metrics"),
+        ("[clients]\ntoken_key = 'short'", "token_key"),
+        (f"[clients]\ntoken_key = '{'x' * 40}'\ntoken_key_file = 'k'", "token_key_file"),
         ("[relay]\nsubject_prefix = '>'", "subject_prefix"),
         ("this is no toml", "tillwire.toml"),
     ],
@@ -84,6 +89,13 @@ def test_a_wrong_setting_is_named(tmp_path: Path, content: str, named: str) -> N
 def test_a_wrong_setting_of_the_environment_is_named(toml: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"http\.port"):
         load(toml, {"TILLWIRE_HTTP_PORT": "none"})
+
+
+def test_a_list_of_the_environment_is_divided_by_commas_or_blanks(toml: Path) -> None:
+    for text in ("10.0.0.0/8,127.0.0.1", "10.0.0.0/8 127.0.0.1"):
+        assert load(toml, {"TILLWIRE_HTTP_TRUSTED_PROXIES": text}).http.trusted_proxies == ("10.0.0.0/8", "127.0.0.1")
+    with pytest.raises(ConfigurationError, match="trusted_proxies"):
+        load(toml, {"TILLWIRE_HTTP_TRUSTED_PROXIES": "proxy.example.com"})
 
 
 def test_a_variable_that_is_no_setting_is_named(toml: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ _log = structlog.get_logger(__name__)
 MOST_TOKENS = 10_000
 """Tokens that are remembered as sound: checking a signature costs more than a look-up."""
 
+TELL_AGAIN_S = 60.0
+"""How often the log says of one client that it calls from another network."""
+
 Scope = dict[str, Any]
 
 
@@ -29,6 +33,7 @@ class Callers:
         self.ring = KeyRing()
         self.tokens = tokens
         self._trusted = trusted
+        self._told_s: dict[str, float] = {}
         self._sound: dict[str, Claims] = {}
         self._narrowed: dict[tuple[int, frozenset[Operation]], Principal] = {}
 
@@ -77,9 +82,16 @@ class Callers:
         if known.networks:
             address = self.address(scope)
             if not networks.within(address, known.networks):
-                _log.warning("client_from_another_network", client=known.principal.name, address=str(address))
+                self._tell(known.principal.name, address)
                 return False
         return True
+
+    def _tell(self, client: str, address: Address | None) -> None:
+        """Log where a key was used that may not be used there: not for every request of somebody who goes on trying."""
+        now_s = clock.monotonic_s()
+        if now_s >= self._told_s.get(client, -math.inf) + TELL_AGAIN_S:
+            self._told_s[client] = now_s
+            _log.warning("client_from_another_network", client=client, address=str(address))
 
     def _found(self, secret: str) -> tuple[Known, frozenset[Operation] | None] | None:
         """The key, and for a token also what it is narrowed to."""

@@ -156,18 +156,19 @@ class Node:
         if scheme.lower() != "bearer" or not secret:
             return None
         secret = secret.strip()
-        await self.look_for(secret)
-        return self.callers.principal(secret, scope)
+        found = self.callers.principal(secret, scope)
+        if found is None and self.callers.may_be_new(secret):
+            await self.look_again()
+            found = self.callers.principal(secret, scope)
+        return found
 
     def refuse_unread_keys(self) -> None:
         """Raises ``TransientError`` while the keys could not be read yet."""
         if not self.ready and not self.callers.ring:
             raise TransientError("the database is away; keys cannot be checked", retry_after_s=1)
 
-    async def look_for(self, secret: str) -> None:
-        """Look at the database for a key that is not known: at most so often, for all who wait for it together."""
-        if not self.callers.may_be_new(secret):
-            return
+    async def look_again(self) -> None:
+        """Look at the database for keys that were made just now: at most so often, for all who wait for it together."""
         if self._next_look is None:
             self._next_look = asyncio.create_task(self._look_again())
         await asyncio.shield(self._next_look)  # whose caller goes does not take it from the others

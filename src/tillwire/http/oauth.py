@@ -150,7 +150,8 @@ async def _authenticated(node: Node, credentials: _Credentials, request: Request
     """The key that was shown, of the client that was named. All that is wrong with it is told in the same words."""
     scope: Any = request.scope
     if "." not in credentials.secret:  # a token is no secret to get another token with
-        await node.look_for(credentials.secret)
+        if node.callers.may_be_new(credentials.secret):
+            await node.look_again()
         known = node.callers.ring.of_key(credentials.secret)
         named = known is not None and known.principal.name == credentials.client
         if known is not None and named and node.callers.may_be_used(known, scope):

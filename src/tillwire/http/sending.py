@@ -36,7 +36,8 @@ class _Grants:
     def __init__(self, grants: Sequence[Grant], companies: Mapping[str, str]) -> None:
         self._grants = grants
         self._companies = companies
-        self._verdicts: dict[tuple[str, str | None], str] = {}
+        self.verdicts: dict[tuple[str, str | None], str] = {}
+        """What was found wrong with a source and a store; empty: nothing."""
         self.open = any(grant.everywhere and "*" in grant.sources for grant in grants)
 
     def __bool__(self) -> bool:
@@ -50,12 +51,12 @@ class _Grants:
         """What is outside every grant, as a pointer into an event; empty if one has it all. No store: all of them."""
         if self.open:
             return ""
-        found = self._verdicts.get((source, store))
+        found = self.verdicts.get((source, store))
         if found is None:
-            if len(self._verdicts) >= MOST_VERDICTS:
-                self._verdicts.clear()
+            if len(self.verdicts) >= MOST_VERDICTS:
+                self.verdicts.clear()
             found = self._judge(source, store)
-            self._verdicts[(source, store)] = found
+            self.verdicts[(source, store)] = found
         return found
 
     def _judge(self, source: str, store: str | None) -> str:
@@ -93,7 +94,11 @@ class Sending:
                 event if type(event) is not Prepared or event.store is not None else self._judge(event)
                 for event in events
             ]
-        return [self._judge(event) if type(event) is Prepared else event for event in events]
+        known = self._events.verdicts
+        return [
+            event if type(event) is not Prepared or known.get((event.source, event.store)) == "" else self._judge(event)
+            for event in events
+        ]
 
     def _judge(self, event: Prepared) -> Prepared | Refusal:
         if event.store is not None:
