@@ -21,6 +21,7 @@ from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
 from tillwire.exceptions.dry_run import Rehearsal
 from tillwire.governance.access import ALL, Reach
+from tillwire.governance.sealing import Sealer
 from tillwire.governance.tokens import Tokens
 from tillwire.intake.rules import Policy
 from tillwire.intake.rules_history import LatePolicy
@@ -102,18 +103,29 @@ def rehearsal(connection: psycopg.Connection, settings: Settings, reach: Reach =
     return Rehearsal(connection, make, account_book(settings), reach)
 
 
+def _hub_key(settings: Settings) -> str:
+    """The key that all processes of a hub share; empty if none is set. Raises ``ConfigurationError``."""
+    if settings.clients.token_key_file:
+        try:
+            return Path(settings.clients.token_key_file).read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"clients.token_key_file: {error}") from error
+    return settings.clients.token_key
+
+
+def sealer(settings: Settings) -> Sealer | None:
+    """What seals people's secrets; none if no key is set. Raises ``ConfigurationError`` if it cannot be read."""
+    key = _hub_key(settings)
+    return Sealer(key, purpose="people") if key else None
+
+
 def tokens(settings: Settings) -> Tokens | None:
     """What gives access tokens to API clients; none if no signing key is set.
 
     Raises ``ConfigurationError`` if the key's file cannot be read, or holds no key.
     """
-    clients, key = settings.clients, settings.clients.token_key
-    if clients.token_key_file:
-        try:
-            key = Path(clients.token_key_file).read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"clients.token_key_file: {error}") from error
-    elif not key:
+    clients, key = settings.clients, _hub_key(settings)
+    if not key:
         return None
     issuer = settings.http.public_url.rstrip("/") or "urn:tillwire"  # the same on every machine that shares the key
     return Tokens(key, issuer=issuer, life_s=clients.token_minutes * 60)

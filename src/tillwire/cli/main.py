@@ -30,6 +30,7 @@ from tillwire.cli import (
     masterdata,
     rule_commands,
     simulate,
+    users,
 )
 from tillwire.cli.common import DATA, DataFolder, connect, console, print_error, print_json, settings_of, styled
 from tillwire.errors import ConfigurationError, TillwireError
@@ -50,6 +51,7 @@ app.command(journals.app)
 app.command(ledger.app)
 app.command(masterdata.app)
 app.command(rule_commands.app)
+app.command(users.app)
 
 
 @app.command

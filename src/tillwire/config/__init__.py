@@ -23,6 +23,7 @@ from tillwire.config.posting import (
     erp_policies,
 )
 from tillwire.config.sections import (
+    Access,
     Clients,
     CodeRule,
     Connection,
@@ -44,6 +45,7 @@ from tillwire.config.sections import (
 __all__ = [
     "DEFAULT_ACCOUNTS",
     "ONLY",
+    "Access",
     "AccountRule",
     "Clients",
     "CodeRule",

@@ -189,6 +189,17 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     enabled: bool = True
 
 
+class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How people sign in (`tillwire user`)."""
+
+    idle_minutes: Positive = 30
+    """Who does nothing for so long is signed out."""
+    session_hours: Positive = 12
+    """Everybody is signed out after so long."""
+    totp_roles: tuple[str, ...] = ("finance", "approver", "administrator")
+    """Roles whose people need an authenticator's code beside their password. Others may have one."""
+
+
 class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The operators' pages."""
 
@@ -207,6 +218,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A NATS server of yours, with JetStream; empty: ``tillwire up`` starts one."""
     http: Http = Http()
     console: Console = Console()
+    access: Access = Access()
     clients: Clients = Clients()
     work: Work = Work()
     rules: Rules = Rules()

@@ -39,6 +39,13 @@ SECTIONS = (
         "/connectors", "Connectors", Operation.READ_CONNECTORS, "c", "M7 3v5M13 3v5M5 8h10v2a5 5 0 01-10 0zM10 15v3"
     ),
     Section("/events", "Events", Operation.READ_EVENTS, "v", "M3 5h14M3 10h14M3 15h9"),
+    Section(
+        "/people",
+        "People",
+        Operation.ADMINISTER_ACCESS,
+        "u",
+        "M10 3a3.500 3.500 0 100 7 3.500 3.500 0 000-7M3 17c0-7 14-7 14 0",
+    ),
     Section("/audit", "Audit", Operation.READ_AUDIT, "a", "M10 2a8 8 0 100 16 8 8 0 000-16zM10 6v4l3 2"),
 )
 """The menu, in its order."""

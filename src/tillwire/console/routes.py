@@ -7,23 +7,23 @@ from typing import Any
 from litestar import Router
 from litestar.exceptions import HTTPException
 
-from tillwire.console import assets, causes, exceptions, live, overview, stores, transactions
+from tillwire.console import account, assets, causes, exceptions, live, overview, sign_in, stores, transactions
 from tillwire.console.shell import on_http_exception, on_transient, on_unexpected, page_granted
 from tillwire.errors import TransientError
 
-PAGES: list[Any] = [overview.overview, *stores.ROUTES, *transactions.ROUTES, *causes.ROUTES, *exceptions.ROUTES]
+PAGES: list[Any] = [
+    overview.overview,
+    *stores.ROUTES,
+    *transactions.ROUTES,
+    *causes.ROUTES,
+    *exceptions.ROUTES,
+    *account.ROUTES,
+]
 
 
 def router() -> list[Any]:
     """Pages, the files they need, and what tells them of changes."""
-    pages = Router(
-        "/",
-        guards=[page_granted],
-        route_handlers=[*PAGES, live.live],
-        exception_handlers={
-            HTTPException: on_http_exception,
-            TransientError: on_transient,
-            Exception: on_unexpected,
-        },
-    )
-    return [pages, assets.served]
+    handlers: Any = {HTTPException: on_http_exception, TransientError: on_transient, Exception: on_unexpected}
+    pages = Router("/", guards=[page_granted], route_handlers=[*PAGES, live.live], exception_handlers=handlers)
+    doors = Router("/", route_handlers=list(sign_in.ROUTES), exception_handlers=handlers)
+    return [pages, doors, assets.served]

@@ -22,7 +22,7 @@ from tillwire.console import assets, charts, numbers
 from tillwire.console.navigation import sections_of
 from tillwire.errors import TransientError
 from tillwire.governance.access import Operation
-from tillwire.http.access import NEEDS, caller, principal_of
+from tillwire.http.access import NEEDS, caller, principal_of, same
 from tillwire.http.node import Node
 
 FORM = "application/x-www-form-urlencoded"
@@ -153,7 +153,9 @@ def address_with(request: AnyRequest, **changes: Any) -> str:
 
 
 def form_of(request: AnyRequest, body: bytes) -> dict[str, str]:
-    """The fields of a form, each once. Raises ``ClientException`` for what is no form."""
+    """The fields of a form, each once. Raises ``ClientException`` for what is no form, and
+    ``PermissionDeniedException`` for one that no page of this session has made.
+    """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise ClientException(f"send a form ({FORM})")
     try:
@@ -162,7 +164,11 @@ def form_of(request: AnyRequest, body: bytes) -> dict[str, str]:
         raise ClientException(f"the form cannot be read: {error}") from error
     if any("\x00" in value for _, value in fields):
         raise ClientException("the form has a character U+0000")
-    return dict(fields)
+    form = dict(fields)
+    csrf = getattr(request.state, "csrf", "")
+    if csrf and not same(form.get("csrf", ""), csrf):
+        raise PermissionDeniedException("the form is not of this session: open the page again")
+    return form
 
 
 def seen(path: str, told: str) -> Response[Any]:
@@ -175,27 +181,21 @@ def stop(request: AnyRequest, why: str, back: str) -> Response[str]:
     return render(request, "stopped.html", status=409, title="Not done", why=why, back=back)
 
 
-def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Raises ``PermissionDeniedException`` for what a page of another site sends in the name of whoever looks at it."""
-    if connection.scope.get("method") in ("GET", "HEAD", "OPTIONS"):
-        return
-    site, origin = connection.headers.get("sec-fetch-site", ""), connection.headers.get("origin", "")
-    own = f"{connection.url.scheme}://{connection.headers.get('host', '')}"
-    if site not in ("", "same-origin") or (not site and origin not in ("", own)):
-        raise PermissionDeniedException("this was sent by a page of another site")
-
-
 async def page_granted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The guard of pages: as that of the API, told in pages."""
-    refuse_other_sites(connection)
     principal = await caller(connection)
+    session = getattr(connection.state, "session", None)
     if principal is None:
         raise NotAuthorizedException("nobody is signed in")
     connection.state.principal = principal
+    connection.state.csrf = session.csrf if session is not None else ""
     operation = handler.opt.get(NEEDS)
     if operation is None or not principal.may(operation):
         raise PermissionDeniedException(f"{principal.name} has no grant for {operation or 'this page'}")
 
+
+STAGES = {"totp": "/sign-in/code", "enrol": "/sign-in/enrol", "password": "/sign-in/password"}
+"""Where somebody goes on who is on the way to be signed in."""
 
 _TITLES = {
     400: "That did not work",
@@ -218,8 +218,13 @@ def told(request: AnyRequest, status: int, detail: str) -> Response[str]:
     return render(request, "error.html", status=status, title=title, detail=detail, code=status)
 
 
-def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[str]:
-    """What the framework, a guard or a page refuses."""
+def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    """What the framework, a guard or a page refuses. Who is not signed in is sent to do so, and comes back."""
+    if error.status_code == 401 and request.method == "GET":
+        session = getattr(request.state, "session", None)
+        there = STAGES.get(session.stage, "/sign-in") if session is not None else "/sign-in"
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return Redirect(f"{there}?{urlencode({'next': wanted})}", status_code=303)
     return told(request, error.status_code, error.detail or "")
 
 

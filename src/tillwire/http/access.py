@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from litestar import Request
@@ -22,9 +23,38 @@ def needs(operation: Operation) -> dict[str, Any]:
 
 
 async def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
-    """Who calls: whoever the Authorization header names; none if nobody is known by it."""
+    """Who calls: whoever the Authorization header names, or without one whoever is signed in; none if nobody is known.
+
+    Raises ``PermissionDeniedException`` for what a page of another site sends in somebody's name.
+    """
     node: Node = connection.app.state.node
+    if node.settings.http.api_keys == "off":
+        refuse_other_sites(connection)
+    elif "authorization" not in connection.headers:
+        session = await node.signed_in.session(connection)
+        connection.state.session = session
+        if session is None or session.stage != "full":
+            return None
+        refuse_other_sites(connection)
+        return session.principal
     return await node.principal(connection.headers.get("authorization", ""), connection.scope)  # type: ignore[arg-type]
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts are the same, in a time that tells nothing of where they differ."""
+    return secrets.compare_digest(one.encode(), other.encode())
+
+
+def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Raises ``PermissionDeniedException`` for what a page of another site sends in the name of whoever looks at it: a
+    browser says where a request comes from.
+    """
+    if connection.scope.get("method") in ("GET", "HEAD", "OPTIONS"):
+        return
+    site, origin = connection.headers.get("sec-fetch-site", ""), connection.headers.get("origin", "")
+    host = origin.partition("://")[2]
+    if site not in ("", "same-origin", "none") or (origin and host != connection.headers.get("host", "")):
+        raise PermissionDeniedException("this was sent by a page of another site")
 
 
 async def granted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -38,6 +68,13 @@ async def granted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseR
     operation = handler.opt.get(NEEDS)
     if operation is None or not principal.may(operation):
         raise PermissionDeniedException(f"{principal.name} has no grant for {operation or 'this route'}")
+    session = getattr(connection.state, "session", None)
+    if (
+        session is not None
+        and connection.scope.get("method") not in ("GET", "HEAD")
+        and not same(connection.headers.get("x-csrf-token", ""), session.csrf)
+    ):
+        raise PermissionDeniedException("send the session's token as X-CSRF-Token, or use an API key")
     connection.state.principal = principal
 
 

@@ -22,6 +22,7 @@ from tillwire.governance.clients import KEYS_IN_FORCE
 from tillwire.governance.networks import networks_of
 from tillwire.http.callers import Callers, Scope
 from tillwire.http.sending import Sending
+from tillwire.http.signed_in import SignedIn
 from tillwire.intake.group_commit import GroupCommit
 from tillwire.masterdata.places import Stores
 
@@ -55,6 +56,7 @@ class Node:
         self._readers = ConnectionPool(settings.database_url, min_size=0, max_size=4, open=False, **_POOL)
         self.callers = Callers(bootstrap.tokens(settings), networks_of(settings.http.trusted_proxies))
         self.stores = Stores()
+        self.signed_in = SignedIn(self.pool, settings.access)
         self._reaches: dict[tuple[Principal, Operation], Reach] = {}
         self._sending: dict[Principal, Sending] = {}
         self.backlog = 0

@@ -1,0 +1,216 @@
+"""``/sign-in``: a name and a password, a code, and what has to be done before the first page opens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import segno
+from litestar import Response, get, post
+from litestar.exceptions import NotAuthorizedException
+from litestar.response import Redirect
+from markupsafe import Markup
+
+from tillwire import bootstrap
+from tillwire.console.shell import AnyRequest, bare, form_of, node_of
+from tillwire.errors import ConfigurationError, TillwireError
+from tillwire.governance import people, sessions
+from tillwire.governance.sealing import Sealer
+from tillwire.governance.sessions import LockedOut, Session
+from tillwire.http.access import refuse_other_sites
+from tillwire.http.signed_in import cookie
+
+WRONG = "That name and that password do not go together."
+
+
+def local_path(text: str) -> str:
+    """Where to go after signing in: a path of this hub and nothing else."""
+    good = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() and len(text) < 2000
+    return text if good and "\\" not in text else "/"
+
+
+def _from(request: AnyRequest) -> dict[str, str]:
+    address = node_of(request).callers.address(dict(request.scope))
+    return {"address": str(address or "unknown"), "agent": request.headers.get("user-agent", "")[:200]}
+
+
+def _sealer(request: AnyRequest) -> Sealer:
+    found = bootstrap.sealer(node_of(request).settings)
+    if found is None:
+        raise ConfigurationError("codes need a key: set clients.token_key or clients.token_key_file")
+    return found
+
+
+def _on(request: AnyRequest, token: str, there: str) -> Response[Any]:
+    """To the next page, with a new session's cookie."""
+    return Redirect(there, status_code=303, cookies=[cookie(request, token)])
+
+
+async def _session(request: AnyRequest, *stages: str) -> Session:
+    """The session that this request is in the middle of. Raises ``NotAuthorizedException`` if it is at no such step."""
+    refuse_other_sites(request)
+    found = await node_of(request).signed_in.session(request)
+    if found is None or found.stage not in stages:
+        raise NotAuthorizedException("sign in first")
+    request.state.session, request.state.csrf = found, found.csrf
+    return found
+
+
+def _page(request: AnyRequest, template: str, *, status: int = 200, **context: Any) -> Response[str]:
+    there = local_path(request.query_params.get("next", "/"))
+    session = getattr(request.state, "session", None)
+    return bare(template, status=status, next=there, csrf=session.csrf if session else "", **{"wrong": "", **context})
+
+
+def _told(request: AnyRequest, template: str, error: Exception, **context: Any) -> Response[str]:
+    locked = isinstance(error, LockedOut)
+    answer = _page(request, template, status=429 if locked else 400, wrong=str(error), **context)
+    if isinstance(error, LockedOut):
+        answer.headers["Retry-After"] = str(error.wait_s)
+    return answer
+
+
+@get("/sign-in", include_in_schema=False, sync_to_thread=False)
+def asked(request: AnyRequest) -> Response[str]:
+    """The form."""
+    return _page(request, "sign_in.html", title="Sign in")
+
+
+@post("/sign-in", include_in_schema=False, sync_to_thread=True, status_code=200)
+def signed_in(request: AnyRequest, body: bytes) -> Response[Any]:
+    """A name and a password."""
+    refuse_other_sites(request)
+    node, form = node_of(request), form_of(request, body)
+    name, password = form.get("name", "").strip(), form.get("password", "")
+    try:
+        with node.reading() as connection:
+            token = sessions.sign_in(connection, node.settings.access, name, password, **_from(request))
+    except LockedOut as error:
+        return _told(request, "sign_in.html", error, title="Sign in")
+    if token is None:
+        return _page(request, "sign_in.html", status=401, title="Sign in", wrong=WRONG)
+    return _on(request, token, local_path(request.query_params.get("next", "/")))
+
+
+@get("/sign-in/code", include_in_schema=False)
+async def code_asked(request: AnyRequest) -> Response[str]:
+    """The form for a code."""
+    await _session(request, "totp")
+    return _page(request, "sign_in_code.html", title="Your code")
+
+
+@post("/sign-in/code", include_in_schema=False, status_code=200)
+async def code_shown(request: AnyRequest) -> Response[Any]:
+    """A code of the authenticator, or a recovery code."""
+    session = await _session(request, "totp")
+    form = form_of(request, await request.body())
+    return await _step(request, session, "sign_in_code.html", "Your code", lambda: _prove(request, session, form))
+
+
+def _prove(request: AnyRequest, session: Session, form: dict[str, str]) -> str:
+    node = node_of(request)
+    with node.reading() as connection:
+        token = sessions.prove(
+            connection, node.settings.access, session, form.get("code", ""), _sealer(request), **_from(request)
+        )
+    if token is None:
+        raise TillwireError("That is not the code of now, or it was used already.")
+    return token
+
+
+@get("/sign-in/password", include_in_schema=False)
+async def password_asked(request: AnyRequest) -> Response[str]:
+    """The form for another password."""
+    await _session(request, "password")
+    return _page(request, "sign_in_password.html", title="A password of your own")
+
+
+@post("/sign-in/password", include_in_schema=False, status_code=200)
+async def password_changed(request: AnyRequest) -> Response[Any]:
+    """A password in the place of the one that somebody else knows."""
+    session = await _session(request, "password")
+    form = form_of(request, await request.body())
+
+    def change() -> str:
+        node, name = node_of(request), session.principal.name
+        if form.get("password") != form.get("again"):
+            raise TillwireError("The two are not the same.")
+        with node.reading() as connection:
+            people.set_password(connection, name, form.get("password", ""), by=session.principal, but=session.digest)
+            return sessions.step_on(connection, node.settings.access, session, **_from(request))
+
+    return await _step(request, session, "sign_in_password.html", "A password of your own", change)
+
+
+@get("/sign-in/enrol", include_in_schema=False)
+async def enrol_asked(request: AnyRequest) -> Response[str]:
+    """A secret for an authenticator, as a picture and as text."""
+    session = await _session(request, "enrol")
+    return await asyncio.to_thread(_enrolling, request, session, "")
+
+
+def _enrolling(request: AnyRequest, session: Session, wrong: str) -> Response[str]:
+    node = node_of(request)
+    with node.reading() as connection:
+        secret = sessions.begin_enrolling(connection, session, _sealer(request))
+    node.signed_in.forget(session.digest)
+    uri = people.address_of(secret, session.principal.name, "Tillwire")
+    picture = Markup(segno.make(uri, error="m").svg_inline(scale=5, border=2, dark=None, svgclass="qr", lineclass=None))
+    title = "An authenticator"
+    return _page(request, "sign_in_enrol.html", title=title, secret=secret, picture=picture, wrong=wrong)
+
+
+@post("/sign-in/enrol", include_in_schema=False, status_code=200)
+async def enrolled(request: AnyRequest) -> Response[Any]:
+    """A code that shows that the authenticator has the secret; answered by recovery codes, once."""
+    session = await _session(request, "enrol")
+    form = form_of(request, await request.body())
+
+    def enrol() -> Response[Any]:
+        node, sealer = node_of(request), _sealer(request)
+        try:
+            with node.reading() as connection:
+                secret = sessions.begin_enrolling(connection, session, sealer)
+                codes = people.enrol(connection, session.principal.name, secret, form.get("code", "").strip(), sealer)
+                token = sessions.step_on(connection, node.settings.access, session, **_from(request))
+        except TillwireError as error:
+            return _enrolling(request, session, str(error))
+        node.signed_in.forget(session.digest)
+        answer = _page(request, "sign_in_codes.html", title="Recovery codes", codes=codes)
+        answer.cookies.append(cookie(request, token))
+        return answer
+
+    return await asyncio.to_thread(enrol)
+
+
+async def _step(
+    request: AnyRequest, session: Session, template: str, title: str, work: Callable[[], str]
+) -> Response[Any]:
+    try:
+        token = await asyncio.to_thread(work)
+    except TillwireError as error:
+        return _told(request, template, error, title=title)
+    node_of(request).signed_in.forget(session.digest)
+    return _on(request, token, local_path(request.query_params.get("next", "/")))
+
+
+@post("/sign-out", include_in_schema=False, status_code=200)
+async def signed_out(request: AnyRequest) -> Response[Any]:
+    """The session ends."""
+    session = await _session(request, "full", "totp", "enrol", "password")
+    form_of(request, await request.body())
+
+    def end() -> None:
+        with node_of(request).reading() as connection:
+            sessions.sign_out(connection, session.digest)
+
+    await asyncio.to_thread(end)
+    node_of(request).signed_in.forget(session.digest)
+    return Redirect(f"/sign-in?{urlencode({'next': '/'})}", status_code=303, cookies=[cookie(request, None)])
+
+
+ROUTES = (
+    asked, signed_in, code_asked, code_shown, password_asked, password_changed, enrol_asked, enrolled, signed_out,
+)  # fmt: skip
