@@ -632,3 +632,21 @@ def test_the_simulator_takes_batches_as_the_standard_has_them_and_no_others(erp:
     refused = sent(body.replace(b'"JournalName":"GenJrn"', b'"JournalName":"Other"', 1))
     assert [part.status for part in responses(refused.headers["content-type"], refused.content)] == [400]
     assert len(erp.journals.by_number) == 2
+
+
+def test_a_header_that_was_taken_away_by_one_who_died_then_is_sent_anew(erp: Dynamics365Simulator) -> None:
+    connector = connect(erp, import_patience_s=600)
+    erp.fail_next("lost_request", path="ImportFromPackage")
+    outcomes = connector.post(several(3))
+    assert [type(one) for one in outcomes] == [Unknown] * 3
+    found = connector.find([one.reference for one in outcomes])
+    accepted = connector.finish(list(found.values()))
+    assert [type(one) for one in accepted] == [Accepted] * 3, "it may still be on its way"
+    hasty = connect(erp, import_patience_s=0)
+    assert [type(one) for one in hasty.poll(pending(accepted))] == [Unknown] * 3
+    assert erp.journals.by_number == {}
+    assert [type(one) for one in hasty.poll(pending(accepted))] == [Unknown] * 3, (
+        "nobody has noted that, and it is asked again"
+    )
+    assert hasty.find([one.reference for one in outcomes]) == {}
+    assert all(isinstance(one, Posted) for one in polled(hasty, hasty.post(several(3))))

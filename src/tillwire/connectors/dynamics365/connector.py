@@ -251,9 +251,14 @@ class Dynamics365Connector:
             told.append(outcome or NotSent(reference, "its header is no longer there"))
         return told
 
-    def _gone(self, reference: str, handle: str) -> Rejected:
-        """The header is not there any more: somebody has deleted it, or we have and nobody has noted why."""
+    def _gone(self, reference: str, handle: str) -> Rejected | Unknown:
+        """The header is not there any more: somebody has deleted it, or we have and died before anybody noted why.
+
+        We delete what will get no lines; if its import never arrived, nothing of it can come any more.
+        """
         _, number, job = handle.rsplit("/", 2)
+        if self._settling.job(job) == "never":
+            return Unknown(reference, f"import {job} never arrived, and journal {number} was taken away")
         words = [error.words for error in self._settling.errors(job) if error.record and error.concerns(number)]
         text = "; ".join(words) or f"journal {number} has been deleted in Finance before it was posted"
         return Rejected(reference, f"{reference}: {text}", kind_of("; ".join(words)))
