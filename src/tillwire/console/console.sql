@@ -83,3 +83,17 @@ WHERE kind IS NOT NULL AND store = ANY(%(stores)s::text[])
   AND (%(kind)s::text IS NULL OR kind = %(kind)s)
 ORDER BY business_date DESC, store, event_offset DESC
 LIMIT %(most)s
+
+-- name: backlog_by_date
+-- Journals of stores within reach that are not in the ERP's books yet, by business date, the oldest first.
+SELECT business_date, count(*) FROM journal
+WHERE state IN ('built', 'sent', 'accepted', 'unknown') AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
+GROUP BY business_date ORDER BY business_date LIMIT 31
+
+-- name: journals
+SELECT reference, kind, company, store, business_date, currency, transactions, amount, state, erp, document_number, built_at,
+       posted_at, coalesce(last_error, '')
+FROM journal
+WHERE (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s)) AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(day)s::date IS NULL OR business_date = %(day)s)
+ORDER BY business_date DESC, store, journal_id LIMIT %(most)s

@@ -27,18 +27,9 @@ SECTIONS = (
     Section("/exceptions", "Exceptions", Operation.READ_EXCEPTIONS, "e", "M10 3l8 14H2zM10 8v4M10 14.5v.5"),
     Section("/posting", "Posting", Operation.READ_LEDGER, "p", "M3 10h11M10 6l4 4-4 4M17 3v14"),
     Section("/proof", "Proof", Operation.READ_SALES, "f", "M10 2l7 3v5c0 4-3 7-7 8-4-1-7-4-7-8V5zM7 10l2 2 4-4"),
-    Section("/stock", "Stock", Operation.READ_STOCK, "k", "M3 6l7-3 7 3v8l-7 3-7-3zM3 6l7 3 7-3M10 9v8"),
-    Section(
-        "/master-data",
-        "Master data",
-        Operation.READ_MASTER_DATA,
-        "m",
-        "M3 5c0-3 14-3 14 0v10c0 3-14 3-14 0zM3 10c0 3 14 3 14 0",
-    ),
     Section(
         "/connectors", "Connectors", Operation.READ_CONNECTORS, "c", "M7 3v5M13 3v5M5 8h10v2a5 5 0 01-10 0zM10 15v3"
     ),
-    Section("/events", "Events", Operation.READ_EVENTS, "v", "M3 5h14M3 10h14M3 15h9"),
     Section(
         "/people",
         "People",

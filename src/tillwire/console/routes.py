@@ -7,7 +7,20 @@ from typing import Any
 from litestar import Router
 from litestar.exceptions import HTTPException
 
-from tillwire.console import account, assets, causes, exceptions, live, overview, sign_in, stores, transactions
+from tillwire.console import (
+    account,
+    assets,
+    audit,
+    causes,
+    exceptions,
+    live,
+    overview,
+    posting,
+    proof,
+    sign_in,
+    stores,
+    transactions,
+)
 from tillwire.console.shell import on_http_exception, on_transient, on_unexpected, page_granted
 from tillwire.errors import TransientError
 
@@ -17,6 +30,9 @@ PAGES: list[Any] = [
     *transactions.ROUTES,
     *causes.ROUTES,
     *exceptions.ROUTES,
+    *posting.ROUTES,
+    *proof.ROUTES,
+    *audit.ROUTES,
     *account.ROUTES,
 ]
 
