@@ -310,7 +310,8 @@ class Hours:
         self._connection.execute(
             "UPDATE journal SET next_attempt_at = next_attempt_at - make_interval(secs => %(s)s),"
             " sent_at = sent_at - make_interval(secs => %(s)s), built_at = built_at - make_interval(secs => %(s)s),"
-            " unknown_at = unknown_at - make_interval(secs => %(s)s)",
+            " unknown_at = unknown_at - make_interval(secs => %(s)s),"
+            " accepted_at = accepted_at - make_interval(secs => %(s)s)",
             {"s": seconds},
         )
         self._connection.execute(

@@ -134,6 +134,40 @@ def test_a_breaker_that_stays_open_is_told(
     assert told["journals"] == {"accepted": 3}
 
 
+def test_what_an_erp_accepted_and_never_posts_is_told(
+    built: list[str], connection: psycopg.Connection, hours: Hours
+) -> None:
+    connection.execute("UPDATE journal SET state = 'accepted', erp = 'erp', accepted_at = clock_timestamp()")
+    connection.execute("INSERT INTO erp_gate (erp) VALUES ('erp')")
+    upkeep = Upkeep(connection, policies(), POSTING, every_s=0.0)
+    with capture_logs() as captured:
+        hours(239 * 60)
+        upkeep.look()
+        assert alerts(captured) == []
+        hours(2 * 60)
+        upkeep.look()
+        (told,) = alerts(captured)
+        connection.execute("UPDATE journal SET state = 'posted', posted_at = clock_timestamp()")
+        upkeep.look()
+    assert (told["alert"], told["age_minutes"]) == ("it accepted journals and has not posted them", 241)
+    assert captured[-1]["event"] == "erp_backlog_over"
+
+
+def test_journals_that_no_erp_serves_are_told(built: list[str], connection: psycopg.Connection, hours: Hours) -> None:
+    connection.execute("UPDATE journal SET company = 'NOBODY' WHERE store = '103'")
+    upkeep = Upkeep(connection, policies(ACME), POSTING, every_s=0.0)
+    with capture_logs() as captured:
+        upkeep.look()
+        assert alerts(captured) == []
+        hours(31 * 60)
+        upkeep.look()
+        (told,) = [one for one in alerts(captured) if one["erp"] == ""]
+        connection.execute("UPDATE journal SET company = 'ACME' WHERE store = '103'")
+        upkeep.look()
+    assert (told["alert"], told["stores"]) == ("no ERP serves their companies", [STORES[2]])
+    assert (captured[-1]["event"], captured[-1]["erp"]) == ("erp_backlog_over", "")
+
+
 def test_upkeep_raises_what_stays_unknown(built: list[str], connection: psycopg.Connection, hours: Hours) -> None:
     connection.execute("UPDATE journal SET state = 'unknown', erp = 'erp', unknown_at = clock_timestamp()")
     upkeep = Upkeep(connection, policies(), POSTING)

@@ -227,7 +227,11 @@ def test_what_a_store_posts_is_looked_up_in_what_its_own_erp_takes(
         ("books", "stock", "ACME", ["901"]),
     ]
     assert not found.complete
-    assert looked(connection, policy=policy_of(), takers=takers).complete
+    found = looked(connection, policy=policy_of(), takers=takers)
+    assert (found.never_sent, [(one.company, one.stores) for one in found.unserved]) == ([], [("NONE", ["903"])])
+    assert not found.complete
+    assert looked(connection, policy=policy_of(), takers=[*takers, taker("rest", "journal")]).complete
+    assert looked(connection, policy=policy_of()).complete, "a hub without an ERP"
 
 
 def test_the_command_names_the_erp_and_its_stores(
@@ -240,3 +244,14 @@ def test_the_command_names_the_erp_and_its_stores(
     ended, told = check(erp + '[[posting.stores]]\nstores = "9*"\nmode = "invoice"\n')
     assert ended == 1
     assert "never sent invoices of ACME (stores 901, 902, 903, 904, 905 and 2 more): ERP erp (file) takes none" in told
+
+
+def test_the_command_names_a_company_that_no_erp_serves(
+    check: Callable[..., tuple[int, str]], database_url: str, tmp_path: Path
+) -> None:
+    load(database_url, *masters(store("101"), store("102", company="OTHER")))
+    erp = f'[[erps]]\nname = "west"\nkind = "file"\ncompanies = ["ACME"]\n[erps.settings]\nfolder = "{tmp_path}"\n'
+    ended, told = check(erp)
+    assert ended == 1
+    assert "never sent no ERP serves OTHER (stores 102): add it to an ERP's companies" in told
+    assert "everything has an account" not in told

@@ -33,6 +33,7 @@ from plain_erp import PlainConnector, PlainErp
 from tillwire.config import ErpInstance, ErpPolicy
 from tillwire.config import Posting as PostingSettings
 from tillwire.connectors.simulation import Faults
+from tillwire.database import sql
 from tillwire.errors import TransientError
 from tillwire.posting.dispatch import Dispatcher
 from tillwire.posting.gate import Budget
@@ -101,6 +102,22 @@ def test_what_was_built_first_goes_first_within_a_day(
         lane.work()
     assert sent(erp) == [reference for (reference,) in built]
     assert sent(erp) != sorted(sent(erp))
+
+
+@pytest.mark.parametrize("stock", [False, True])
+def test_what_waits_is_read_in_the_order_of_its_index(
+    database_url: str, connection: psycopg.Connection, erp: FakeErp, stock: bool
+) -> None:
+    """However much waits, a batch costs a batch: nothing is sorted but what was found."""
+    three_journals(database_url, connection)
+    connection.execute("SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off")
+    query = sql.load("tillwire.posting", "lane.sql").to_send
+    asked = {"companies": ["ACME"], "stock": stock, "lanes": 2, "number": 1, "never": ["invoice"], "most": 50}
+    steps = [step for (step,) in connection.execute(b"EXPLAIN (COSTS OFF) " + query.encode(), asked)]
+    index = next(place for place, step in enumerate(steps) if "Index Scan using journal_to_send" in step)
+    assert sum("Sort Key" in step for step in steps) == 1, steps
+    condition = next(step for step in steps[index:] if "Index Cond" in step)
+    assert all(part in condition for part in ("company", "kind", "% 32")), steps
 
 
 def test_money_goes_ahead_of_goods(database_url: str, connection: psycopg.Connection, erp: FakeErp) -> None:

@@ -79,6 +79,9 @@ def _print(found: Coverage, book: AccountBook) -> None:
         what = "invoices" if one.document == "invoice" else "stock movements"
         told = f" {what} of {one.company} (stores {_some(one.stores)}): ERP {one.erp} ({one.connector}) takes none"
         console.print(styled(("never sent", "red"), told), soft_wrap=True)
+    for company in found.unserved:
+        told = f" no ERP serves {company.company} (stores {_some(company.stores)}): add it to an ERP's companies"
+        console.print(styled(("never sent", "red"), told), soft_wrap=True)
     charts = ", ".join(found.companies_with_charts) or "no company: no accounts are in master data"
     console.print(
         f"{found.items} components and codes in {found.stores} stores; charts looked up: {charts}", soft_wrap=True

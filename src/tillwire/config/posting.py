@@ -140,6 +140,8 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """After so many failed calls in a row an ERP is left alone, but for single probes, until one succeeds."""
     alert_minutes: Positive = 30
     """When people are told: an ERP's breaker is open, or its oldest journal waits, or its reply is missing, so long."""
+    accepted_alert_minutes: Positive = 240
+    """When people are told that an ERP accepted journals and has not posted them."""
     pull_minutes: Annotated[int, Meta(ge=0)] = 0
     """Pull accounts, periods, products and tax codes from ERPs that offer them so often; 0: only when asked to."""
 

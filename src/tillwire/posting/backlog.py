@@ -62,6 +62,8 @@ class ErpBacklog(msgspec.Struct, frozen=True, kw_only=True):
     """When the oldest journal that waits was built."""
     age_s: float
     """How long that is ago."""
+    accepted_since: datetime | None
+    """When it accepted the oldest journal of those that it has not posted yet."""
     stores: list[str]
     """Of what waits or is under way, the oldest first, at most ``MOST_STORES``."""
     store_count: int
@@ -74,8 +76,9 @@ def backlog(
     now: datetime | None = None,
     reach: Reach = ALL,
 ) -> list[ErpBacklog]:
-    """The backlog of every configured ERP, and of those that are no longer configured but not done with: what stores
-    within reach have in it. An ERP's last words, which may name anybody's journal, are for who reaches all stores.
+    """The backlog of every configured ERP, and of those that are no longer configured but not done with, or of which
+    people were told something that is not over for them yet: what stores within reach have in it. An ERP's last words,
+    which may name anybody's journal, and what people were told, are for who reaches all stores.
     """
     moment = now or clock.now()
     gates = {row[0]: row[1:] for row in connection.execute(_sql.gates)}
@@ -87,7 +90,8 @@ def backlog(
             name = policy.name if policy is not None else ""
         groups[name].append((company, *rest))
     named = {policy.name: policy for policy in policies}
-    names = [*named, *sorted(groups.keys() - named.keys())]
+    alerted = {name for name, gate in gates.items() if gate[-1] and reach.stores is None}
+    names = [*named, *sorted((groups.keys() | alerted) - named.keys())]
     return [_one(connection, name, named.get(name), gates.get(name), groups[name], moment, reach) for name in names]
 
 
@@ -102,7 +106,7 @@ def _one(
 ) -> ErpBacklog:
     counts: dict[str, int] = defaultdict(int)
     amounts: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    for _, state, currency, count, amount, _, _ in rows:
+    for _, state, currency, count, amount, *_ in rows:
         counts[_NAMES.get(state, state)] += count
         amounts[_NAMES.get(state, state)][currency] += amount
     open_rows = [row for row in rows if row[1] != "rejected"]
@@ -111,7 +115,7 @@ def _one(
     companies = sorted({row[0] for row in waiting})
     parameters = {"companies": companies, "erp": name, "most": MOST_STORES, "reach": reach.parameter}
     stores = connection.execute(_sql.stores, parameters).fetchall() if open_rows else []
-    opened_at, reason, paused_until, ahead_s, probe_at = gate or (None, "", None, 0.0, None)
+    opened_at, reason, paused_until, ahead_s, probe_at, _ = gate or (None, "", None, 0.0, None, False)
     if reach.stores is not None:
         reason = ""
     return ErpBacklog(
@@ -127,6 +131,7 @@ def _one(
         oldest_business_date=min((row[5] for row in open_rows), default=None),
         waiting_since=since,
         age_s=max(0.0, (now - since).total_seconds()) if since else 0.0,
+        accepted_since=min((row[7] for row in rows if row[7] is not None), default=None),
         stores=[store for store, _ in stores],
         store_count=stores[0][1] if stores else 0,
     )
@@ -172,13 +177,8 @@ class Upkeep:
 
     def _tell(self, one: ErpBacklog) -> None:
         """An alert in the log, when there is one and then again and again; ``erp_backlog_over`` when it is over."""
-        limit_s = self._settings.alert_minutes * 60
-        open_s = (clock.now() - one.open_since).total_seconds() if one.open_since else 0.0
-        alert = None
-        if one.enabled and open_s > limit_s:
-            alert = "its breaker is open"
-        elif one.enabled and one.age_s > limit_s:
-            alert = "journals wait"
+        open_s, accepted_s = _age_s(one.open_since), _age_s(one.accepted_since)
+        alert = self._alert(one, open_s, accepted_s)
         parameters = {"erp": one.erp, "alert": alert, "minutes": self._settings.alert_minutes}
         if self._connection.execute(_sql.tell, parameters).fetchone() is None:
             return
@@ -196,7 +196,22 @@ class Upkeep:
                 for state, each in one.states.items()
             },
             oldest_business_date=str(one.oldest_business_date),
-            age_minutes=round(max(one.age_s, open_s) / 60),
+            age_minutes=round(max(one.age_s, open_s, accepted_s) / 60),
             stores=one.stores,
             store_count=one.store_count,
         )
+
+    def _alert(self, one: ErpBacklog, open_s: float, accepted_s: float) -> str | None:
+        """What people must be told, if anything. An ERP that is switched off is waited for on purpose."""
+        limit_s = self._settings.alert_minutes * 60
+        if one.enabled and open_s > limit_s:
+            return "its breaker is open"
+        if one.age_s > limit_s and (one.enabled or not one.erp):
+            return "journals wait" if one.erp else "no ERP serves their companies"
+        if one.enabled and accepted_s > self._settings.accepted_alert_minutes * 60:
+            return "it accepted journals and has not posted them"
+        return None
+
+
+def _age_s(since: datetime | None) -> float:
+    return (clock.now() - since).total_seconds() if since else 0.0

@@ -1,6 +1,7 @@
 -- name: figures
 -- What is not in the books yet, by where it goes or went.
-SELECT company, erp, state, currency, count(*), sum(amount), min(business_date), min(built_at)
+SELECT company, erp, state, currency, count(*), sum(amount), min(business_date), min(built_at),
+       min(accepted_at) FILTER (WHERE state = 'accepted')
 FROM journal WHERE state <> 'posted' AND (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s))
 GROUP BY company, erp, state, currency
 
@@ -17,13 +18,17 @@ SELECT erp, opened_at, coalesce(reason, ''),
        CASE WHEN paused_until > statement_timestamp() THEN paused_until END,
        CASE WHEN arrival > statement_timestamp()
             THEN extract(epoch FROM arrival - statement_timestamp())::float8 ELSE 0 END,
-       probe_at
+       probe_at, alert IS NOT NULL
 FROM erp_gate
 
 -- name: tell
--- One process of all tells people: when what there is to tell changes, and again after so many minutes.
-UPDATE erp_gate SET alert = %(alert)s, alerted_at = statement_timestamp()
-WHERE erp = %(erp)s
-  AND (alert IS DISTINCT FROM %(alert)s
-       OR (%(alert)s::text IS NOT NULL AND alerted_at < statement_timestamp() - make_interval(mins => %(minutes)s)))
+-- One process of all tells people: when what there is to tell changes, and again after so many minutes. What no ERP
+-- serves has a row of its own once there is something to tell of it.
+INSERT INTO erp_gate (erp, alert, alerted_at)
+SELECT %(erp)s, %(alert)s, statement_timestamp()
+WHERE %(alert)s::text IS NOT NULL OR EXISTS (SELECT FROM erp_gate WHERE erp = %(erp)s)
+ON CONFLICT (erp) DO UPDATE SET alert = excluded.alert, alerted_at = excluded.alerted_at
+WHERE erp_gate.alert IS DISTINCT FROM excluded.alert
+   OR (excluded.alert IS NOT NULL
+       AND erp_gate.alerted_at < statement_timestamp() - make_interval(mins => %(minutes)s))
 RETURNING true

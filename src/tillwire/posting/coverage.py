@@ -78,6 +78,13 @@ class NeverSent(msgspec.Struct, frozen=True, kw_only=True):
     stores: list[str]
 
 
+class Unserved(msgspec.Struct, frozen=True, kw_only=True):
+    """A company that no configured ERP serves, though there are some: its journals would wait for ever."""
+
+    company: str
+    stores: list[str]
+
+
 class Taker(NamedTuple):
     """An ERP and the kinds of documents that it takes."""
 
@@ -95,11 +102,12 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[Gap]
     missing_accounts: list[NoSuchAccount]
     never_sent: list[NeverSent]
+    unserved: list[Unserved]
 
     @property
     def complete(self) -> bool:
         """True if nothing is missing."""
-        return not self.gaps and not self.missing_accounts and not self.never_sent
+        return not (self.gaps or self.missing_accounts or self.never_sent or self.unserved)
 
 
 def coverage(
@@ -140,6 +148,7 @@ def coverage(
         gaps=found.gaps(),
         missing_accounts=found.missing_accounts(),
         never_sent=[] if policy is None else never_sent(master.stores.values(), policy, takers),
+        unserved=unserved(master.stores.values(), takers),
     )
 
 
@@ -158,6 +167,15 @@ def never_sent(stores: Iterable[StoreRecord], policy: PostingPolicy, takers: Seq
         NeverSent(erp=erp, connector=connector, document=document, company=company, stores=own)
         for (erp, connector, document, company), own in sorted(found.items())
     ]
+
+
+def unserved(stores: Iterable[StoreRecord], takers: Sequence[Taker]) -> list[Unserved]:
+    """Companies of these stores that none of the ERPs serves; none where there is no ERP at all."""
+    found: dict[str, list[str]] = {}
+    for record in sorted(stores, key=lambda one: one.store):
+        if takers and not any(one.erp.serves(record.company) for one in takers):
+            found.setdefault(record.company, []).append(record.store)
+    return [Unserved(company=company, stores=own) for company, own in sorted(found.items())]
 
 
 class _Found:

@@ -53,12 +53,15 @@ NOTHING_HAPPENED = (TransientError, AuthenticationError, ConfigurationError, Con
 _CANNOT_SAY = (*NOTHING_HAPPENED, OutcomeUnknownError, RejectedError)
 """What a look-up raises that found nothing out."""
 
+MOST_LANES = 32
+"""As many buckets of stores as the index of what waits has: a lane owns some of them whole."""
+
 _OF_ERP = (exceptions.AUTHENTICATION, exceptions.CONTRACT)
 
 
 def lane_count(policy: ErpPolicy, connector: ErpConnector) -> int:
     """In how many lanes an ERP is posted to: what is configured, or fewer if it would fight over its own locks."""
-    return max(1, min(policy.concurrency, connector.most_lanes))
+    return max(1, min(policy.concurrency, connector.most_lanes, MOST_LANES))
 
 
 def served_by(policies: Sequence[ErpPolicy], company: str) -> ErpPolicy | None:

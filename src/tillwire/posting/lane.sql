@@ -24,7 +24,7 @@ SELECT pg_try_advisory_lock(hashtextextended('tillwire lane ' || %(number)s::tex
 -- Whoever owns a lane sends in it: what is still marked sent was sent by one that died.
 UPDATE journal SET state = 'unknown', unknown_at = clock_timestamp(), next_attempt_at = clock_timestamp(),
                    last_error = 'the dispatcher died before it could note the outcome'
-WHERE state = 'sent' AND erp = %(erp)s AND lane %% %(lanes)s = %(number)s
+WHERE state = 'sent' AND erp = %(erp)s AND (lane %% 32) %% %(lanes)s = %(number)s
 
 -- name: companies
 -- The companies with journals that wait, by a walk along the index: few, however many journals there are.
@@ -39,13 +39,15 @@ SELECT company FROM walk WHERE company IS NOT NULL
 
 -- name: to_send
 -- Oldest business date first, and within a store in the order in which they were built; a reversal only after what it
--- takes back.
+-- takes back. Stock is told by a number, as a truth value would be planned as a filter and not by the index's order;
+-- a lane reads its own buckets of the index, so that it steps over nobody else's backlog.
 SELECT j.journal_id, j.kind
 FROM unnest(%(companies)s::text[]) AS c (company)
+CROSS JOIN generate_series(%(number)s::int, 31, %(lanes)s::int) AS b (bucket)
 CROSS JOIN LATERAL (
     SELECT w.journal_id, w.kind, w.business_date, w.store FROM journal w
-    WHERE w.state = 'built' AND w.company = c.company AND (w.kind = 'stock') = %(stock)s
-      AND w.lane %% %(lanes)s = %(number)s AND w.next_attempt_at <= clock_timestamp()
+    WHERE w.state = 'built' AND w.company = c.company AND (w.kind = 'stock')::int = %(stock)s::int
+      AND w.lane %% 32 = b.bucket AND w.next_attempt_at <= clock_timestamp()
       AND w.kind <> ALL(%(never)s::text[])
       AND (w.reverses IS NULL
            OR EXISTS (SELECT FROM journal o WHERE o.journal_id = w.reverses AND o.state = 'posted'))
@@ -65,7 +67,7 @@ RETURNING journal_id
 SELECT journal_id, reference, kind,
        rejection IS NOT NULL OR unknown_at < clock_timestamp() - make_interval(secs => %(settle_s)s)
 FROM journal
-WHERE erp = %(erp)s AND state = 'unknown' AND lane %% %(lanes)s = %(number)s AND next_attempt_at <= clock_timestamp()
+WHERE erp = %(erp)s AND state = 'unknown' AND (lane %% 32) %% %(lanes)s = %(number)s AND next_attempt_at <= clock_timestamp()
 ORDER BY business_date, store, journal_id LIMIT %(most)s
 
 -- name: still_unknown
@@ -73,7 +75,7 @@ SELECT journal_id FROM journal WHERE journal_id = ANY(%s) AND state = 'unknown' 
 
 -- name: to_poll
 SELECT reference, handle, kind FROM journal
-WHERE erp = %(erp)s AND state = 'accepted' AND lane %% %(lanes)s = %(number)s AND next_attempt_at <= clock_timestamp()
+WHERE erp = %(erp)s AND state = 'accepted' AND (lane %% 32) %% %(lanes)s = %(number)s AND next_attempt_at <= clock_timestamp()
 ORDER BY business_date, store, journal_id LIMIT %(most)s
 
 -- name: poll_later

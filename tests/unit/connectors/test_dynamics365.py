@@ -19,6 +19,7 @@ import pytest
 
 from tillwire import clock
 from tillwire.connectors.dynamics365 import SPEC, Dynamics365Connector, labels
+from tillwire.connectors.dynamics365.batch import change_set, responses
 from tillwire.connectors.dynamics365.journals import Header
 from tillwire.connectors.dynamics365.package import COLUMNS, FILE, Opened, package
 from tillwire.connectors.dynamics365.settling import RowError, kind_of
@@ -543,3 +544,109 @@ def test_filters_are_read_as_odata_has_them() -> None:
     for wrong in ("Description in ('a')", "Description eq 'a", "Nonsense eq 'a'", "(Description eq 'a'", "a eq", ""):
         with pytest.raises(FilterError):
             Filter(wrong, fields)
+
+
+# ---- headers by one call
+
+
+def several(count: int) -> list[Journal]:
+    return [journal(f"SIM/101/{number}") for number in range(count)]
+
+
+def test_headers_are_made_by_one_call_for_a_hundred(erp: Dynamics365Simulator) -> None:
+    connector = connect(erp)
+    outcomes = connector.post(several(130))
+    assert len({one.handle for one in outcomes if isinstance(one, Accepted)}) == 130
+    assert all(isinstance(one, Posted) for one in polled(connector, outcomes))
+    assert all(len(erp.books.under(one.reference)) == 1 for one in outcomes)
+    assert (erp.calls["POST /data/$batch"], erp.calls["POST /data/LedgerJournalHeaders"]) == (2, 0)
+
+
+def test_one_header_that_is_refused_harms_no_other(erp: Dynamics365Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    connector = connect(erp)
+    wanted = labels.describe
+    monkeypatch.setattr(
+        labels, "describe", lambda label: wanted(label) + "x" * 60 * (label.key == labels.key_of("SIM/101/2"))
+    )
+    outcomes = connector.post(several(5))
+    assert [type(one) for one in outcomes] == [Accepted, Accepted, Rejected, Accepted, Accepted]
+    assert isinstance(outcomes[2], Rejected)
+    assert "longer than 60 characters" in outcomes[2].reason
+    posted = polled(connector, [one for one in outcomes if isinstance(one, Accepted)])
+    assert all(isinstance(one, Posted) for one in posted)
+    assert len(erp.journals.by_number) == 4, "the change set that was refused has left nothing"
+
+
+def test_headers_whose_reply_is_lost_are_looked_up_and_made_once(erp: Dynamics365Simulator) -> None:
+    connector = connect(erp, import_patience_s=0)
+    erp.fail_next("lost_reply", path="/data/$batch")
+    outcomes = connector.post(several(3))
+    assert [type(one) for one in outcomes] == [Unknown] * 3
+    found = connector.find([one.reference for one in outcomes])
+    assert len(found) == 3
+    assert [type(one) for one in connector.finish(list(found.values()))] == [NotSent] * 3
+    assert all(isinstance(one, Posted) for one in polled(connector, connector.post(several(3))))
+    assert [len(erp.books.under(f"SIM/101/{number}")) for number in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b"{}"),
+        ("multipart/mixed; boundary=b", b"nothing"),
+        (
+            "multipart/mixed; boundary=b",
+            b"--b\r\nContent-Type: text/plain\r\n\r\nHTTP/1.1 201 Created\r\n\r\n{}\r\n--b--",
+        ),
+        ("multipart/mixed; boundary=b", b"--b\r\nContent-Type: application/http\r\n\r\nwhat\r\n\r\n{}\r\n--b--"),
+    ],
+)
+def test_an_answer_that_is_no_batch_is_told(content_type: str, body: bytes) -> None:
+    with pytest.raises(ValueError, match="part"):
+        responses(content_type, body)
+
+
+def test_the_simulator_takes_batches_as_the_standard_has_them_and_no_others(erp: Dynamics365Simulator) -> None:
+    content_type, body = change_set("LedgerJournalHeaders", [{"dataAreaId": "sim", "JournalName": "GenJrn"}] * 2)
+    erp._tokens["by-hand"] = float("inf")
+
+    def sent(body: bytes, content_type: str = content_type) -> httpx2.Response:
+        headers = {"Authorization": "Bearer by-hand", "Content-Type": content_type}
+        return httpx2.post(f"{erp.url}/data/$batch", content=body, headers=headers)
+
+    good = sent(body)
+    assert [part.status for part in responses(good.headers["content-type"], good.content)] == [201, 201]
+    assert sent(body, "application/json").status_code == 400
+    for wrong in (
+        body.replace(b"Content-ID: 2", b"Content-ID: 1"),
+        body.replace(b"Content-Transfer-Encoding: binary\r\n", b""),
+        body.replace(b"application/http", b"application/json"),
+        body.replace(b"HTTP/1.1", b"HTTP/0.9"),
+        body.replace(b"POST /", b"GET /"),
+        body.replace(b"--\r\n", b"\r\n"),
+        body.replace(b"\r\n", b"\n"),
+        b"",
+    ):
+        assert sent(wrong).status_code == 400, wrong
+    assert sent(body.replace(b"LedgerJournalHeaders", b"Customers")).status_code == 404
+    refused = sent(body.replace(b'"JournalName":"GenJrn"', b'"JournalName":"Other"', 1))
+    assert [part.status for part in responses(refused.headers["content-type"], refused.content)] == [400]
+    assert len(erp.journals.by_number) == 2
+
+
+def test_a_header_that_was_taken_away_by_one_who_died_then_is_sent_anew(erp: Dynamics365Simulator) -> None:
+    connector = connect(erp, import_patience_s=600)
+    erp.fail_next("lost_request", path="ImportFromPackage")
+    outcomes = connector.post(several(3))
+    assert [type(one) for one in outcomes] == [Unknown] * 3
+    found = connector.find([one.reference for one in outcomes])
+    accepted = connector.finish(list(found.values()))
+    assert [type(one) for one in accepted] == [Accepted] * 3, "it may still be on its way"
+    hasty = connect(erp, import_patience_s=0)
+    assert [type(one) for one in hasty.poll(pending(accepted))] == [Unknown] * 3
+    assert erp.journals.by_number == {}
+    assert [type(one) for one in hasty.poll(pending(accepted))] == [Unknown] * 3, (
+        "nobody has noted that, and it is asked again"
+    )
+    assert hasty.find([one.reference for one in outcomes]) == {}
+    assert all(isinstance(one, Posted) for one in polled(hasty, hasty.post(several(3))))

@@ -1,7 +1,7 @@
 """Posts journals to Dynamics 365 Finance: headers over OData, lines by one data package for each legal entity.
 
 Importing is asynchronous, and Finance posts what was imported by a batch job of its own. An import is nothing that can
-be found by our references, and Finance takes the same twice; therefore the headers are made first, one call each: they
+be found by our references, and Finance takes the same twice; therefore the headers are made first, by one call: they
 carry the references (see ``labels``), and lines only ever go into a header that is there and not posted.
 """
 
@@ -15,6 +15,7 @@ import httpx2
 import msgspec
 
 from tillwire.connectors.dynamics365 import labels, masters
+from tillwire.connectors.dynamics365.batch import MOST_ROWS
 from tillwire.connectors.dynamics365.journals import HEADERS, Header, Journals, chosen
 from tillwire.connectors.dynamics365.odata import FinanceClient
 from tillwire.connectors.dynamics365.package import Opened, account_of, package
@@ -31,7 +32,7 @@ from tillwire.connectors.erp import (
     RejectionKind,
     Unknown,
 )
-from tillwire.connectors.erp_run import UNAVAILABLE, Run
+from tillwire.connectors.erp_run import UNAVAILABLE, Run, pieces
 from tillwire.errors import ContractChangedError, OutcomeUnknownError, RejectedError
 from tillwire.model.ledger import Document, DocumentKind, ErpDocument, Journal
 from tillwire.model.master import MasterRecord
@@ -123,9 +124,36 @@ class Dynamics365Connector:
         """Open the journals of one company and import their lines."""
         job = labels.new_job()
         opened: dict[int, Opened] = {}
-        for position, journal in journals.items():
+        for positions in pieces(list(journals), MOST_ROWS):
+            some = {position: journals[position] for position in positions}
             try:
-                opened[position] = self._open(company, journal, job)
+                opened |= self._open_together(company, some, job)
+            except RejectedError:  # all of them, for the sake of one: that one has to be found
+                opened |= self._open_singly(run, company, some, job)
+            except OutcomeUnknownError as lost:
+                run.leave_unknown(positions, str(lost))
+            except UNAVAILABLE as unavailable:
+                run.stop(unavailable)
+            if run.stopped_by is not None:
+                break
+        if opened:
+            self._import(run, company, job, opened)
+
+    def _open_together(self, company: str, journals: dict[int, Journal], job: str) -> dict[int, Opened]:
+        """Open all of them by one call, or none."""
+        wanted = [(journal, _label(journal, job)) for journal in journals.values()]
+        made = self._client.create_all(HEADERS, [self._header(company, label) for _, label in wanted])
+        numbers = {str(row.get("Description")): row.get("JournalBatchNumber") for row in made}
+        opened = [_opened(journal, label, numbers.get(labels.describe(label))) for journal, label in wanted]
+        return dict(zip(journals, opened, strict=True))
+
+    def _open_singly(self, run: Run, company: str, journals: dict[int, Journal], job: str) -> dict[int, Opened]:
+        opened: dict[int, Opened] = {}
+        for position, journal in journals.items():
+            label = _label(journal, job)
+            try:
+                made = self._client.create(HEADERS, self._header(company, label))
+                opened[position] = _opened(journal, label, made.get("JournalBatchNumber"))
             except RejectedError as refusal:
                 run.reject(position, str(refusal), kind_of(str(refusal)))
             except OutcomeUnknownError as lost:
@@ -133,23 +161,14 @@ class Dynamics365Connector:
             except UNAVAILABLE as unavailable:
                 run.stop(unavailable)
                 break
-        if opened:
-            self._import(run, company, job, opened)
+        return opened
 
-    def _open(self, company: str, journal: Journal, job: str) -> Opened:
-        label = labels.Label(labels.key_of(journal.reference), job, len(journal.lines))
-        made = self._client.create(
-            HEADERS,
-            {
-                "dataAreaId": self.settings.legal_entities[company],
-                "JournalName": self.settings.journal_name,
-                "Description": labels.describe(label),
-            },
-        )
-        number = made.get("JournalBatchNumber")
-        if not isinstance(number, str) or not number:
-            raise OutcomeUnknownError(f"Finance opened a journal for {journal.reference} and does not say its number")
-        return Opened(journal, number, label)
+    def _header(self, company: str, label: labels.Label) -> dict[str, object]:
+        return {
+            "dataAreaId": self.settings.legal_entities[company],
+            "JournalName": self.settings.journal_name,
+            "Description": labels.describe(label),
+        }
 
     def _import(self, run: Run, company: str, job: str, opened: dict[int, Opened]) -> None:
         execution = labels.execution_id(job)
@@ -232,9 +251,14 @@ class Dynamics365Connector:
             told.append(outcome or NotSent(reference, "its header is no longer there"))
         return told
 
-    def _gone(self, reference: str, handle: str) -> Rejected:
-        """The header is not there any more: somebody has deleted it, or we have and nobody has noted why."""
+    def _gone(self, reference: str, handle: str) -> Rejected | Unknown:
+        """The header is not there any more: somebody has deleted it, or we have and died before anybody noted why.
+
+        We delete what will get no lines; if its import never arrived, nothing of it can come any more.
+        """
         _, number, job = handle.rsplit("/", 2)
+        if self._settling.job(job) == "never":
+            return Unknown(reference, f"import {job} never arrived, and journal {number} was taken away")
         words = [error.words for error in self._settling.errors(job) if error.record and error.concerns(number)]
         text = "; ".join(words) or f"journal {number} has been deleted in Finance before it was posted"
         return Rejected(reference, f"{reference}: {text}", kind_of("; ".join(words)))
@@ -248,6 +272,16 @@ class Dynamics365Connector:
     def pull(self, kind: MasterKind, since: datetime | None = None) -> Iterator[MasterRecord]:
         """Main accounts."""
         return masters.pull(self._client, self.settings, kind)
+
+
+def _label(journal: Journal, job: str) -> labels.Label:
+    return labels.Label(labels.key_of(journal.reference), job, len(journal.lines))
+
+
+def _opened(journal: Journal, label: labels.Label, number: object) -> Opened:
+    if not isinstance(number, str) or not number:
+        raise OutcomeUnknownError(f"Finance opened a journal for {journal.reference} and does not say its number")
+    return Opened(journal, number, label)
 
 
 def _blob_url(told: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
+from tillwire.connectors.dynamics365 import batch
 from tillwire.connectors.dynamics365.settings import Dynamics365Settings
 from tillwire.connectors.erp import CallWatch
 from tillwire.connectors.erp_http import ErpHttp, Reply
@@ -96,6 +97,27 @@ class FinanceClient:
         made = reply.json()
         if not isinstance(made, dict):
             raise reply.unreadable("no row")
+        return made
+
+    def create_all(self, entity_set: str, contents: Sequence[dict[str, object]]) -> list[Row]:
+        """Make rows by one call, all of them or none; in their order, as Finance has them. At most ``MOST_ROWS``.
+        Raises as ``create``."""
+        content_type, body = batch.change_set(entity_set, contents)
+        reply = self._http.request(
+            "POST", "/data/$batch", writes=True, content=body, headers={"Content-Type": content_type}
+        )
+        if reply.status not in (200, 202):
+            raise _refusal(reply)
+        try:
+            parts = batch.responses(reply.headers.get("content-type", ""), reply.body)
+            refused = next((part for part in parts if part.status >= 400), None)
+            if refused is not None:
+                raise _refusal(msgspec.structs.replace(reply, status=refused.status, body=refused.body))
+            made = [msgspec.json.decode(part.body) for part in parts]
+        except (ValueError, msgspec.DecodeError) as wrong:
+            raise reply.unreadable(str(wrong)) from wrong
+        if len(made) != len(contents) or not all(isinstance(row, dict) for row in made):
+            raise reply.unreadable(f"{len(made)} rows for {len(contents)}")
         return made
 
     def delete(self, entity_set: str, keys: Mapping[str, str]) -> None:

@@ -1,8 +1,8 @@
 """A simulated Dynamics 365 Finance: tokens of Microsoft Entra, OData, data management packages and their blobs.
 
-Written from Microsoft's public pages on OData, the data management package REST API, and the General journal entity
-(10.0, 2024). Time passes by calls: an import runs when its status or the journals have been asked for once, and the
-posting job posts what was there when it came by before.
+Written from Microsoft's public pages on OData (batches: OData 4.0, part 1, 11.7), the data management package REST API,
+and the General journal entity (10.0, 2024). Time passes by calls: an import runs when its status or the journals have
+been asked for once, and the posting job posts what was there when it came by before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from uuid import uuid4
 import msgspec
 
 from tillwire import clock
+from tillwire.connectors.dynamics365.simulator_batch import BatchError, answer_of, requests_of
 from tillwire.connectors.dynamics365.simulator_books import (
     PackageError,
     SimulatedImport,
@@ -83,7 +84,7 @@ class Dynamics365Simulator(ErpSimulator):
     def writes(self, request: Request) -> bool:
         """What opens, fills or deletes journals."""
         opens = request.path.startswith("/data/LedgerJournalHeaders") and request.method != "GET"
-        return opens or request.path == f"{_ACTION}ImportFromPackage"
+        return opens or request.path in (f"{_ACTION}ImportFromPackage", "/data/$batch")
 
     def expire(self) -> None:
         """All tokens run out."""
@@ -128,6 +129,8 @@ class Dynamics365Simulator(ErpSimulator):
                 return self._query(request, "MainAccounts", _ACCOUNT_FIELDS, self._main_accounts())
             case "POST", "/data/LedgerJournalHeaders":
                 return self._open(request)
+            case "POST", "/data/$batch":
+                return self._batch(request)
             case "DELETE", "/data/LedgerJournalHeaders":
                 return self._delete(path)
         return _error(404, f"No HTTP resource was found that matches {request.method} {path}.")
@@ -222,6 +225,20 @@ class Dynamics365Simulator(ErpSimulator):
             return _refused("Field 'Journal batch number' is numbered by its number sequence.")
         made = self.journals.open(self.entity, content.get("Description", ""))
         return Answer(201, _encode(made.row()), {"Content-Type": "application/json; odata.metadata=minimal"})
+
+    def _batch(self, request: Request) -> Answer:
+        """A change set of headers: what one of them breaks is not done for any."""
+        try:
+            wanted = requests_of(request)
+        except BatchError as wrong:
+            return _error(400, f"The batch request is not valid: {wrong}.")
+        if other := [one.path for one in wanted if one.path != "/data/LedgerJournalHeaders"]:
+            return _error(404, f"No HTTP resource was found that matches POST {other[0]}.")
+        answers = [self._open(one) for one in wanted]
+        if any(answer.status != 201 for answer in answers):
+            for made in (msgspec.json.decode(answer.body) for answer in answers if answer.status == 201):
+                self.journals.delete(self.journals.by_number[(self.entity, made["JournalBatchNumber"])])
+        return answer_of(answers)
 
     def _delete(self, path: str) -> Answer:
         try:

@@ -10,7 +10,7 @@ UPDATE journal SET unknown_at = coalesce(sent_at, built_at) WHERE state = 'unkno
 
 -- Oldest first within a company, money ahead of goods; companies are few, and each has its ERP.
 DROP INDEX journal_to_send;
-CREATE INDEX journal_to_send ON journal (company, (kind = 'stock'), business_date, store, journal_id)
+CREATE INDEX journal_to_send ON journal (company, ((kind = 'stock')::int), (lane % 32), business_date, store, journal_id)
     WHERE state = 'built';
 CREATE INDEX ON erp_incident (erp, at);
 
