@@ -78,7 +78,7 @@ def backlog(
 ) -> list[ErpBacklog]:
     """The backlog of every configured ERP, and of those that are no longer configured but not done with, or of which
     people were told something that is not over for them yet: what stores within reach have in it. An ERP's last words,
-    which may name anybody's journal, are for who reaches all stores.
+    which may name anybody's journal, and what people were told, are for who reaches all stores.
     """
     moment = now or clock.now()
     gates = {row[0]: row[1:] for row in connection.execute(_sql.gates)}
@@ -90,7 +90,7 @@ def backlog(
             name = policy.name if policy is not None else ""
         groups[name].append((company, *rest))
     named = {policy.name: policy for policy in policies}
-    alerted = {name for name, gate in gates.items() if gate[-1]}
+    alerted = {name for name, gate in gates.items() if gate[-1] and reach.stores is None}
     names = [*named, *sorted((groups.keys() | alerted) - named.keys())]
     return [_one(connection, name, named.get(name), gates.get(name), groups[name], moment, reach) for name in names]
 
