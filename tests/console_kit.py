@@ -30,7 +30,7 @@ company = "ACME"
 
 def number_of(place: int) -> str:
     """The number of the n-th store."""
-    return str(101 + place)
+    return str(7101 + place)
 
 
 def chain() -> list[Event]:
@@ -93,6 +93,6 @@ def fill(url: str) -> None:
         connection.execute(
             "UPDATE journal SET state = 'posted', erp = 'books', document_id = 'd' || journal_id, sent_at = built_at,"
             " document_number = 'POS/2026/' || journal_id, posted_at = clock_timestamp(), confirmed_at = clock_timestamp()"
-            " WHERE business_date < %s OR store < '115'",
+            " WHERE business_date < %s OR store < '7115'",
             (DAY,),
         )

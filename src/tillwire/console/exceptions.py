@@ -81,7 +81,7 @@ def exception(request: AnyRequest, exception_id: int) -> Response[Any]:
         one=found.exception,
         found=found,
         name=queue.name_of(found.exception.cause),
-        pending=[one for one in found.proposals if one.state == "pending"],
+        pending=[one for one in found.proposals if one.state == "waits"],
         states=queue.STATES,
         payload=_current(found),
     )

@@ -183,6 +183,8 @@ def stop(request: AnyRequest, why: str, back: str) -> Response[str]:
 
 async def page_granted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The guard of pages: as that of the API, told in pages."""
+    if any("\x00" in text for pair in connection.query_params.multi_items() for text in pair):
+        raise ClientException("the address has a character U+0000")
     principal = await caller(connection)
     session = getattr(connection.state, "session", None)
     if principal is None:
