@@ -302,6 +302,7 @@ def address(template: str, values: dict[str, str]) -> str:
 
 
 SHOWN_TO_ALL = {
+    "/v1/audit",
     "/v1/access/clients",
     "/v1/access/clients/{name}",
     "/metrics",

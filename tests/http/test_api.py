@@ -103,7 +103,7 @@ def test_what_is_accepted_is_recorded(api: Api) -> None:
     assert all(one["code"] == "unknown_store" for one in faulty)
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/events", "/v1/trace/never/sent", "/v1/schemas/unheard", "/v1/events/x"])
+@pytest.mark.parametrize("path", ["/v2/events", "/v1/trace/never/sent", "/v1/schemas/unheard", "/v1/events/x"])
 def test_what_is_not_there_is_told(api: Api, path: str) -> None:
     problem_of(api.http.get(path), 404)
 

@@ -28,9 +28,6 @@ SECTIONS = (
     Section("/posting", "Posting", Operation.READ_LEDGER, "p", "M3 10h11M10 6l4 4-4 4M17 3v14"),
     Section("/proof", "Proof", Operation.READ_SALES, "f", "M10 2l7 3v5c0 4-3 7-7 8-4-1-7-4-7-8V5zM7 10l2 2 4-4"),
     Section(
-        "/connectors", "Connectors", Operation.READ_CONNECTORS, "c", "M7 3v5M13 3v5M5 8h10v2a5 5 0 01-10 0zM10 15v3"
-    ),
-    Section(
         "/people",
         "People",
         Operation.ADMINISTER_ACCESS,

@@ -31,6 +31,7 @@ async def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | 
     if node.settings.http.api_keys == "off":
         refuse_other_sites(connection)
     elif "authorization" not in connection.headers:
+        node.refuse_unread_keys()
         session = await node.signed_in.session(connection)
         connection.state.session = session
         if session is None or session.stage != "full":
