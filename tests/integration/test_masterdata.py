@@ -45,7 +45,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tillwire.exceptions import queue
-from tillwire.intake import worker as worker_module
+from tillwire.intake import claims
 from tillwire.intake.group_commit import GroupCommit
 from tillwire.masterdata import bulk as bulk_module
 from tillwire.masterdata import listing, lookup
@@ -419,10 +419,10 @@ def test_sales_do_not_wait_behind_prices(database_url: str, connection: psycopg.
         worker = make_worker(own)
         assert worker.work_once() == 1
         assert queued(connection) == {17: 2000}
-        assert worker.work_once() == worker_module.CATALOGUE_EVENTS
+        assert worker.work_once() == claims.CATALOGUE_EVENTS
         accept(database_url, [sale(2)])
         assert worker.work_once() == 1
-        assert queued(connection) == {17: 2000 - worker_module.CATALOGUE_EVENTS}
+        assert queued(connection) == {17: 2000 - claims.CATALOGUE_EVENTS}
     record(database_url)
     check_event_store(connection, len(masters()) + 2002)
     assert scalar(connection, "SELECT count(*) FROM master_record WHERE type = 'tillwire.master.price.v1'") == 2000
@@ -431,7 +431,7 @@ def test_sales_do_not_wait_behind_prices(database_url: str, connection: psycopg.
 def test_prices_have_their_turn_even_if_sales_never_cease(
     database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "CATALOGUE_TURN", 3)
+    monkeypatch.setattr(claims, "CATALOGUE_TURN", 3)
     load(database_url, *masters())
     accept(database_url, [price(f"p{n}") for n in range(10)])
     with psycopg.connect(database_url, autocommit=True) as own:
@@ -466,7 +466,7 @@ def test_a_worker_that_dies_in_the_lane_leaves_the_rest_of_a_group_whole(
             with pytest.raises(psycopg.OperationalError):
                 worker.work_once()
         with psycopg.connect(database_url, autocommit=True) as own:
-            assert make_worker(own).work_once() == worker_module.CATALOGUE_EVENTS
+            assert make_worker(own).work_once() == claims.CATALOGUE_EVENTS
     record(database_url)
     check_event_store(connection, 600)
 

@@ -251,7 +251,7 @@ def test_a_batch_is_bounded_in_bytes(
     database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(database_url, *masters())
-    monkeypatch.setattr("tillwire.intake.worker.MOST_BATCH_BYTES", 100_000)
+    monkeypatch.setattr("tillwire.intake.claims.MOST_BATCH_BYTES", 100_000)
     large = [sale(number, *[line(description="x" * 400)] * 100) for number in range(12)]
     accept(database_url, *([one] for one in large))
     with psycopg.connect(database_url, autocommit=True) as own:

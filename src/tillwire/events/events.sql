@@ -2,7 +2,7 @@
 COPY event (group_id, ordinal, partition, event_offset) FROM STDIN
 
 -- name: add_chunk
-INSERT INTO event_chunk (partition, first_offset, event_count, body) VALUES (%b, %b, %b, %b)
+INSERT INTO event_chunk (partition, first_offset, event_count, body, accepted_at) VALUES (%b, %b, %b, %b, %b)
 
 -- name: advance
 UPDATE event_partition SET next_offset = v.next_offset

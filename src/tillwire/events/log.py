@@ -6,7 +6,8 @@ sees an offset has every smaller one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -51,8 +52,12 @@ class Append:
         self._bodies[partition] += (raw, _encode(enrichment), f"{recorded.type}\n{recorded.store}".encode())
         return recorded
 
-    def write(self, connection: psycopg.Connection) -> int:
-        """Write what was added, inside the caller's transaction; returns the number of events."""
+    def write(self, connection: psycopg.Connection, accepted: Mapping[int, datetime]) -> int:
+        """Write what was added, inside the caller's transaction; returns the number of events.
+
+        ``accepted``: when the first of a partition's events was accepted; left out where none is to count for how long
+        recording takes (all of them were in the exception queue).
+        """
         copy_rows(connection, _sql.copy_events, self._rows)
         moved = [partition for partition, bodies in self._bodies.items() if bodies]
         if moved:
@@ -60,7 +65,13 @@ class Append:
                 cursor.executemany(
                     _sql.add_chunk,
                     [
-                        (p, self._starts[p], len(self._bodies[p]) // _PIECES, frames.pack(self._bodies[p]))
+                        (
+                            p,
+                            self._starts[p],
+                            len(self._bodies[p]) // _PIECES,
+                            frames.pack(self._bodies[p]),
+                            accepted.get(p),
+                        )
                         for p in moved
                     ],
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -63,3 +64,5 @@ class Claim(msgspec.Struct):
     items: list[Item]
     left: list[tuple[int, int, int, list[int]]] = []
     """Rows of the queue that were taken in part, with what stays of them."""
+    accepted: dict[int, datetime] = {}
+    """Per partition, when the first of its events was accepted that comes for the first time."""

@@ -7,16 +7,14 @@ itself; a batch that the database refuses is split until the poison stands alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
 
 import psycopg
 import structlog
 
 from tillwire import clock
 from tillwire.database import sql
-from tillwire.events import frames
 from tillwire.events.log import Append
 from tillwire.events.partitions import CATALOGUE_PARTITION, MASTER_PARTITION
 from tillwire.events.recorded import InlineProjection
@@ -25,6 +23,7 @@ from tillwire.exceptions.causes import cleared_by, cleared_endings, entity_of
 from tillwire.exceptions.codes import BLOCKING, WARNING
 from tillwire.exceptions.raising import Row, raise_all
 from tillwire.faultpoints import passing
+from tillwire.intake.claims import Claims
 from tillwire.intake.faulty import MASTER_CAUSES, exception_row, failed_processing, held_back
 from tillwire.intake.history import History, late_policy
 from tillwire.intake.holds import Holds
@@ -39,15 +38,6 @@ from tillwire.model.event import MASTER_TYPES, MESSAGE_DECODER, type_of
 
 _sql = sql.load("tillwire.intake", "worker.sql")
 _log = structlog.get_logger(__name__)
-
-MOST_BATCH_BYTES = 32 * 1024 * 1024
-"""A batch takes no further group once it has so many bytes of raw events: decoded, they are some ten times larger."""
-
-CATALOGUE_EVENTS = 100
-"""Prices and customers in one transaction: a sale that comes meanwhile waits some milliseconds for a worker."""
-
-CATALOGUE_TURN = 20
-"""Sales go first; but every so many batches the catalogue has its turn even if sales never cease."""
 
 PARTS = 8
 """Into so many parts a batch is split that the database refuses."""
@@ -77,9 +67,8 @@ class Worker:
         self._translator = Translator(self._master)
         self._history = History(connection, late, policy)
         self._second_look = SecondLook(connection)
-        self._most_events = most_events
-        self._most_partitions = most_partitions
-        self._batches = 0
+        self._claims = Claims(connection, most_events=most_events, most_partitions=most_partitions)
+        self._accepted: Mapping[int, datetime] = {}
         self._now = now
 
     def work_once(self) -> int:
@@ -146,47 +135,9 @@ class Worker:
         self._record_part(offsets, items)
 
     def _claim(self) -> Claim | None:
-        connection = self._connection
-        self._batches += 1
-        claimed, most = self._claim_partitions()
-        if not claimed:
-            return None
-        offsets: dict[int, int] = dict(claimed)
-        parameters = {"partitions": list(offsets), "most": most}
-        rows = connection.execute(_sql.take, parameters, binary=True).fetchall()
-        passing("worker.after_claim")
-        bodies: dict[int, list[bytes]] = {}
-        items: list[Item] = []
-        taken: list[tuple[int, int, int]] = []
-        left: list[tuple[int, int, int, list[int]]] = []
-        size = 0
-        for partition, group_id, ordinals, retry, body in rows:
-            if size > MOST_BATCH_BYTES:  # the rest stays in the queue
-                break
-            if group_id not in bodies:
-                pieces = bodies[group_id] = frames.unpack(body)
-                size += sum(map(len, pieces))
-            pieces = bodies[group_id]
-            if partition == CATALOGUE_PARTITION and len(items) + len(ordinals) > most:
-                left.append((partition, group_id, retry, ordinals[most - len(items) :]))
-                ordinals = ordinals[: most - len(items)]
-            else:
-                taken.append((partition, group_id, retry))
-            items += [Item(partition, group_id, ordinal, pieces[ordinal], retry) for ordinal in ordinals]
-        return Claim(offsets, taken, items, left)
-
-    def _claim_partitions(self) -> tuple[list[Any], int]:
-        """Partitions and their next offsets, and how many events to take: stores first, then the catalogue."""
-        connection = self._connection
-        catalogue_first = self._batches % CATALOGUE_TURN == 0
-        for catalogue in (True, False) if catalogue_first else (False, True):
-            if catalogue:
-                claimed = connection.execute(_sql.claim_catalogue).fetchall()
-            else:
-                claimed = connection.execute(_sql.claim, {"most": self._most_partitions}).fetchall()
-            if claimed:
-                return claimed, min(CATALOGUE_EVENTS, self._most_events) if catalogue else self._most_events
-        return [], 0
+        claim = self._claims.take()
+        self._accepted = claim.accepted if claim is not None else {}
+        return claim
 
     def _refresh_master(self) -> bool:
         offsets: dict[int, int] = dict(self._connection.execute(_sql.master_offsets).fetchall())
@@ -216,7 +167,7 @@ class Worker:
         readable = (item for item in items if item.event is not None)
         holds.look_up(self._connection, ((i.group_id, i.ordinal, i.raw, i.event.data) for i in readable))
         append, passed, faulty = self._apply(offsets, items, holds, today)
-        append.write(self._connection)
+        append.write(self._connection, self._accepted)
         passing("worker.between_copies")
         for projection in self._projections:
             projection.write(self._connection)

@@ -30,7 +30,7 @@ SELECT partition, next_offset FROM event_partition WHERE partition IN (0, 17)
 
 -- name: take
 -- What waits in the claimed partitions, oldest first, up to about so many events.
-SELECT w.partition, w.group_id, w.ordinals, w.retry, g.body
+SELECT w.partition, w.group_id, w.ordinals, w.retry, g.body, g.received_at
 FROM (
     SELECT q.partition, q.group_id, q.ordinals, q.retry,
            sum(cardinality(q.ordinals)) OVER (ORDER BY q.group_id, q.partition, q.retry)
