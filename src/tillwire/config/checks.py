@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from tillwire.config.posting import check_posting
 from tillwire.config.sections import Http, Settings
+from tillwire.config.service_levels import check_alerts, check_objectives, check_telemetry
 from tillwire.errors import ConfigurationError
 
 
@@ -44,6 +45,9 @@ def check(settings: Settings) -> None:
     if twice:
         raise ConfigurationError(f"connections: {', '.join(twice)} is there more than once: names are unique")
     check_posting(settings.posting, settings.erp, settings.erps)
+    check_objectives(settings.objectives)
+    check_alerts(settings.alerts, settings.smtp, settings.alert_routes)
+    check_telemetry(settings.telemetry)
 
 
 def _check_http(http: Http) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from tillwire.config.checks import check
 from tillwire.config.posting import ErpInstance
 from tillwire.config.sections import Connection, Settings
+from tillwire.config.service_levels import AlertRoute
 from tillwire.errors import ConfigurationError
 
 
@@ -76,6 +77,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
         settings,
         connections=_with_secrets(settings.connections, environment),
         erps=_with_secrets(settings.erps, environment),
+        alert_routes=tuple(_route_with_secrets(one, environment) for one in settings.alert_routes),
     )
     check(settings)
     return settings
@@ -116,9 +118,25 @@ def _with_secrets(given: Sequence[_Named], environment: Mapping[str, str]) -> tu
     )
 
 
+_ROUTE_SECRETS = ("url", "secret")
+
+
+def _route_variables(route: AlertRoute) -> dict[str, str]:
+    """The variables that a route's secrets may come from, by their fields."""
+    start = f"TILLWIRE_ALERT_ROUTE_{route.name.upper().replace('-', '_')}_"
+    return {field: start + field.upper() for field in _ROUTE_SECRETS}
+
+
+def _route_with_secrets(route: AlertRoute, environment: Mapping[str, str]) -> AlertRoute:
+    variables = _route_variables(route)
+    given = {field: environment[name] for field, name in variables.items() if name in environment}
+    return msgspec.structs.replace(route, **given)
+
+
 def _refuse_unknown(environment: Mapping[str, str], settings: Settings) -> None:
     """Raises ``ConfigurationError`` for a variable that looks like a setting and is none."""
     known = _names(Settings, "TILLWIRE") | _OTHER_VARIABLES
+    known |= {name for one in settings.alert_routes for name in _route_variables(one).values()}
     own = [_prefix(one) for one in settings.connections] + [_prefix(one) for one in settings.erps]
     prefixes = ("TILLWIRE_ERP_SETTINGS_", *own)
     for name in environment:

@@ -9,6 +9,15 @@ import msgspec
 from msgspec import Meta
 
 from tillwire.config.posting import Erp, ErpInstance, Positive, Posting
+from tillwire.config.service_levels import (
+    DEFAULT_OBJECTIVES,
+    AlertRoute,
+    Alerts,
+    Objective,
+    ServiceLevels,
+    Smtp,
+    Telemetry,
+)
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -226,6 +235,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     late_arrivals: LateArrivals = LateArrivals()
     relay: Relay = Relay()
     posting: Posting = Posting()
+    service_levels: ServiceLevels = ServiceLevels()
+    objectives: tuple[Objective, ...] = DEFAULT_OBJECTIVES
+    alerts: Alerts = Alerts()
+    smtp: Smtp = Smtp()
+    alert_routes: tuple[AlertRoute, ...] = ()
+    telemetry: Telemetry = Telemetry()
     erp: Erp = Erp()
     erps: tuple[ErpInstance, ...] = ()
     connections: tuple[Connection, ...] = ()

@@ -43,6 +43,7 @@ from tillwire.posting import documents
 from tillwire.posting.documents import kind_sent
 from tillwire.posting.gate import Gate
 from tillwire.posting.outcomes import Recorder
+from tillwire.posting.read_back import note_twice
 
 _sql = sql.load("tillwire.posting", "lane.sql")
 _log = structlog.get_logger(__name__)
@@ -212,6 +213,8 @@ class Lane:
             drafts = [document for document in found.values() if not document.posted]
             outcomes = list(self._connector.finish(drafts, kind)) if drafts else []
         except (*_CANNOT_SAY, DuplicatePostingError) as error:
+            if isinstance(error, DuplicatePostingError):
+                note_twice(self._connection, self.policy.name, error.duplicates)
             self._not_reached(error)
             self._note([Unknown(reference, str(error)) for reference in references])
             return 0
@@ -239,6 +242,7 @@ class Lane:
         try:
             return self._connector.find(references, kind)
         except DuplicatePostingError as error:
+            note_twice(self._connection, self.policy.name, error.duplicates)
             _log.critical("journal_posted_twice", references=sorted(error.duplicates), error=str(error))
             self._recorder.record([Rejected(reference, str(error)) for reference in error.duplicates])
             return error.found

@@ -45,11 +45,16 @@ def confirm(
         for (_, _, kind), document in zip(rows, ours, strict=True):
             by_kind[kind_sent(kind)].append(document)
         for kind, some in by_kind.items():
-            differences += _compare(connection, connector, kind, some)
+            differences += _compare(connection, connector, erp, kind, some)
+
+
+def note_twice(connection: psycopg.Connection, erp: str, references: Iterable[str]) -> None:
+    """Note journals that were found more than once in an ERP's books: each once, however often it is found so."""
+    connection.execute(_sql.note_twice, {"erp": erp, "references": sorted(references)})
 
 
 def _compare(
-    connection: psycopg.Connection, connector: ErpConnector, kind: DocumentKind, ours: Sequence[Document]
+    connection: psycopg.Connection, connector: ErpConnector, erp: str, kind: DocumentKind, ours: Sequence[Document]
 ) -> list[str]:
     differences: list[str] = []
     references = [one.reference for one in ours]
@@ -58,6 +63,7 @@ def _compare(
         theirs = connector.read_back(references, kind)
     except DuplicatePostingError as error:
         twice = set(error.duplicates)
+        note_twice(connection, erp, twice)
         differences += [f"{reference}: posted more than once in the ERP" for reference in sorted(twice)]
         theirs = connector.read_back([one for one in references if one not in twice], kind)
     good: list[str] = []

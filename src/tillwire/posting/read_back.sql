@@ -9,3 +9,8 @@ UPDATE journal SET confirmed_at = clock_timestamp() WHERE reference = ANY(%s)
 
 -- name: unconfirm
 UPDATE journal SET confirmed_at = NULL WHERE reference = ANY(%s)
+
+-- name: note_twice
+INSERT INTO erp_incident (erp, kind, detail)
+SELECT %(erp)s, 'posted_twice', r.reference FROM unnest(%(references)s::text[]) AS r (reference)
+WHERE NOT EXISTS (SELECT FROM erp_incident i WHERE i.erp = %(erp)s AND i.kind = 'posted_twice' AND i.detail = r.reference)
