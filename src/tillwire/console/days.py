@@ -9,12 +9,12 @@ import psycopg
 from tillwire.console.shell import AnyRequest
 from tillwire.database import sql
 from tillwire.governance.access import Reach
+from tillwire.reconciliation.days import HELD, PASSING
 
 _sql = sql.load("tillwire.console", "console.sql")
 
-UNDER_WAY = frozenset({"not_in_journals", "not_posted", "not_confirmed"})
-HELD = frozenset({"in_exceptions", "others_in_exceptions", "close_in_exceptions"})
-"""Differences that pass by themselves, and those that end when somebody has worked the exception queue."""
+UNDER_WAY = PASSING
+__all__ = ["HELD", "UNDER_WAY", "asked_day"]
 
 
 def asked_day(request: AnyRequest, connection: psycopg.Connection, reach: Reach) -> date | None:

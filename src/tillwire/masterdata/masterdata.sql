@@ -9,6 +9,15 @@ SELECT id, coalesce(convert_from(body, 'UTF8')::jsonb ->> 'company', '') FROM ma
 WHERE changed >= %s AND type NOT IN ('tillwire.master.price.v1', 'tillwire.master.customer.v1')
   AND type = 'tillwire.master.store.v1'
 
+-- name: store_places
+-- Where stores are: active ones, with their company, region and time zone.
+SELECT id, coalesce(record ->> 'company', ''), coalesce(record ->> 'region', ''), coalesce(record ->> 'time_zone', 'UTC')
+FROM (
+    SELECT id, convert_from(body, 'UTF8')::jsonb AS record FROM master_record
+    WHERE type = 'tillwire.master.store.v1' AND active
+) AS s
+ORDER BY id
+
 -- name: customers_since
 SELECT id, active FROM master_record WHERE changed >= %s AND type = 'tillwire.master.customer.v1'
 

@@ -1,15 +1,44 @@
-"""The company of every store, in memory: who may see a store is said by its company, too."""
+"""Where stores are, in memory: who may see a store is said by its company, when its day ends by its zone."""
 
 from __future__ import annotations
 
+import msgspec
 import psycopg
 
 from tillwire.database import sql
-from tillwire.events.log import OFFSETS
-from tillwire.events.partitions import MASTER_PARTITION
+from tillwire.events.log import OFFSETS, next_offsets
+from tillwire.events.partitions import MASTER_PARTITION, partition_of
 from tillwire.governance.access import Reach
 
 _sql = sql.load("tillwire.masterdata", "masterdata.sql")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A store as those who look after it know it."""
+
+    store: str
+    company: str
+    region: str
+    zone: str
+    partition: int
+    """Of its events."""
+
+
+class Places:
+    """Where the active stores are; read again only when a master record was recorded."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Place] = {}
+        """By store."""
+        self._loaded_to = -1
+
+    def refresh(self, connection: psycopg.Connection) -> None:
+        """Take in what has changed."""
+        newest = next_offsets(connection)[MASTER_PARTITION]
+        if newest != self._loaded_to:
+            rows = connection.execute(_sql.store_places).fetchall()
+            self.of = {store: Place(store, *rest, partition_of(store)) for store, *rest in rows}
+            self._loaded_to = newest
 
 
 class Stores:

@@ -12,11 +12,14 @@ import msgspec
 Kind = Literal["distribution", "ratio", "count", "state"]
 Unit = Literal["seconds", "ratio", "count", "money"]
 
-SECONDS, RATIO, COUNT, MONEY = "seconds", "ratio", "count", "money"
+SECONDS: Unit = "seconds"
+RATIO: Unit = "ratio"
+COUNT: Unit = "count"
+MONEY: Unit = "money"
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure. Distributions, ratios and counts are of what happened in a stretch of time; a state is of a moment."""
+    """One figure. Distributions, ratios and counts are of what happened in a time; a state is of a moment."""
 
     name: str
     title: str
@@ -37,6 +40,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     every_minutes: int = 1
     combined: Literal["sum", "most", "ratio"] = "sum"
     """How a state's stores make the hub's."""
+    hub_apart: bool = False
+    """The query's rows without a store are the hub's; those of stores are not added to them."""
     trade: str = ""
     """What the trade calls it."""
 
@@ -59,8 +64,8 @@ _ALL = (
     Figure(
         name="oldest_posting_latency",
         title="Posting latency of the oldest sale",
-        formula="From the accept of a journal's oldest transaction to the ERP having posted it: the day's length included,"
-        " where days are posted at their close",
+        formula="From the accept of a journal's oldest transaction to the ERP having posted it: the day's length"
+        " included, where days are posted at their close",
         kind="distribution",
         unit=SECONDS,
         sources=("journal", "event_chunk"),
@@ -76,7 +81,7 @@ _ALL = (
         " day close, or recorded or in exceptions, whichever is more), the share that is posted",
         kind="state",
         unit=RATIO,
-        sources=("completeness", "store_day", "exception", "journal", "late_arrival", "master_record"),
+        sources=("completeness", "store_day", "exception", "posting_due", "journal", "master_record"),
         better="higher",
         per_store=True,
         every_minutes=5,
@@ -86,8 +91,8 @@ _ALL = (
     Figure(
         name="days_complete_by_deadline",
         title="Store days complete by their deadline",
-        formula="Of the store days whose deadline has passed (the objective's time of day, on the store's clock), the share"
-        " that was closed, without open exceptions, and posted whole by then",
+        formula="Of the store days whose deadline has passed (the objective's time of day, on the store's clock), the"
+        " share that was closed, without open exceptions, and posted whole by then",
         kind="ratio",
         unit=RATIO,
         sources=("day_judged",),
@@ -100,13 +105,14 @@ _ALL = (
     Figure(
         name="stock_lag",
         title="Stock synchronisation lag",
-        formula="From the accept of an event to its movements being in the stock ledger. A batch that is recorded together"
-        " counts with its oldest event, a store with its newest batch",
+        formula="From the accept of an event to its movements being in the stock ledger. A batch that is recorded"
+        " together counts with its oldest event, a store with its newest batch",
         kind="distribution",
         unit=SECONDS,
         sources=("event_chunk", "store_seen"),
         query="recorded",
         per_store=True,
+        hub_apart=True,
         trade="stock synchronisation lag",
     ),
     Figure(
@@ -237,7 +243,8 @@ _ALL = (
     Figure(
         name="duplicate_postings",
         title="Duplicate posting incidents",
-        formula="Journals that were found more than once in an ERP's books, by look-up or by reading back; must be none",
+        formula="Journals that were found more than once in an ERP's books, by look-up or by reading them"
+        " back; must be none",
         kind="count",
         unit=COUNT,
         sources=("erp_incident",),
@@ -336,8 +343,8 @@ OBJECTIVE = "objective"
 """The history's name for what objectives count: ``n`` measured, ``total`` of it good, by objective and store."""
 
 NOT_MEASURED = {
-    "stock accuracy by channel": "counts are movements here and shops' levels are states; nothing yet compares them as of"
-    " the moment they were counted",
+    "stock accuracy by channel": "counts are movements here and shops' levels are states; nothing yet compares them as"
+    " of the moment they were counted",
     "order promise reliability": "orders with the date they were promised for; the hub knows their sales only",
     "return cycle time": "when a return was announced and authorised; the hub knows when goods and money came back",
     "replenishment signal freshness": "demand signals to a replenishment system",

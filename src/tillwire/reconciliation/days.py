@@ -277,3 +277,20 @@ def _compare(
         gap = first - second
         text = f"{first_words} {first.count} of {first.amount}, {second.count} of {second.amount} {second_words}"
         differences.append(Difference(code, text, gap.count, gap.amount))
+
+
+PASSING = frozenset({"not_in_journals", "not_posted", "not_confirmed"})
+"""Differences that pass by themselves."""
+
+HELD = frozenset({"in_exceptions", "others_in_exceptions", "close_in_exceptions"})
+"""Differences that end when somebody has worked the exception queue."""
+
+
+def breaks(connection: psycopg.Connection, *, first: date, reach: Reach = ALL) -> list[str]:
+    """The stores of closed days from ``first`` on whose proof is broken: once for each such day."""
+    days = reconcile(connection, first=first, reach=reach).days
+    return [
+        day.store
+        for day in days
+        if day.captured is not None and any(one.code not in PASSING | HELD for one in day.differences)
+    ]
