@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -67,6 +67,23 @@ class ErpBacklog(msgspec.Struct, frozen=True, kw_only=True):
     stores: list[str]
     """Of what waits or is under way, the oldest first, at most ``MOST_STORES``."""
     store_count: int
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """What is wrong with an ERP's backlog: a name, in words, and since when."""
+
+    name: str
+    words: str
+    since: datetime
+
+
+class Stake(msgspec.Struct, frozen=True):
+    """What of a store's day is not in an ERP's books: an amount, in its currency."""
+
+    store: str
+    business_date: date
+    currency: str
+    amount: Decimal
 
 
 def backlog(
@@ -178,7 +195,8 @@ class Upkeep:
     def _tell(self, one: ErpBacklog) -> None:
         """An alert in the log, when there is one and then again and again; ``erp_backlog_over`` when it is over."""
         open_s, accepted_s = _age_s(one.open_since), _age_s(one.accepted_since)
-        alert = self._alert(one, open_s, accepted_s)
+        trouble = trouble_of(one, self._settings, clock.now())
+        alert = trouble.words if trouble is not None else None
         parameters = {"erp": one.erp, "alert": alert, "minutes": self._settings.alert_minutes}
         if self._connection.execute(_sql.tell, parameters).fetchone() is None:
             return
@@ -201,16 +219,31 @@ class Upkeep:
             store_count=one.store_count,
         )
 
-    def _alert(self, one: ErpBacklog, open_s: float, accepted_s: float) -> str | None:
-        """What people must be told, if anything. An ERP that is switched off is waited for on purpose."""
-        limit_s = self._settings.alert_minutes * 60
-        if one.enabled and open_s > limit_s:
-            return "its breaker is open"
-        if one.age_s > limit_s and (one.enabled or not one.erp):
-            return "journals wait" if one.erp else "no ERP serves their companies"
-        if one.enabled and accepted_s > self._settings.accepted_alert_minutes * 60:
-            return "it accepted journals and has not posted them"
-        return None
+
+def trouble_of(one: ErpBacklog, settings: PostingSettings, now: datetime) -> Trouble | None:
+    """What people must be told of an ERP's backlog, if anything. One that is switched off is waited for on purpose."""
+    limit, accepted_limit = (
+        timedelta(minutes=settings.alert_minutes),
+        timedelta(minutes=settings.accepted_alert_minutes),
+    )
+    if one.enabled and one.open_since is not None and now - one.open_since > limit:
+        return Trouble("erp_down", "its breaker is open", one.open_since)
+    if one.waiting_since is not None and now - one.waiting_since > limit and (one.enabled or not one.erp):
+        if one.erp:
+            return Trouble("erp_backlog", "journals wait", one.waiting_since)
+        return Trouble("erp_unserved", "no ERP serves their companies", one.waiting_since)
+    if one.enabled and one.accepted_since is not None and now - one.accepted_since > accepted_limit:
+        return Trouble("erp_accepted", "it accepted journals and has not posted them", one.accepted_since)
+    return None
+
+
+def at_stake(connection: psycopg.Connection, policies: Sequence[ErpPolicy]) -> dict[str, list[Stake]]:
+    """What is not in each ERP's books (empty: what none serves), by store, business date and currency."""
+    found: dict[str, list[Stake]] = defaultdict(list)
+    for company, erp, *rest in connection.execute(_sql.at_stake):
+        policy = served_by(policies, company) if erp is None else None
+        found[erp or (policy.name if policy is not None else "")].append(Stake(*rest))
+    return found
 
 
 def _age_s(since: datetime | None) -> float:

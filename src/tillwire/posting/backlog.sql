@@ -32,3 +32,8 @@ WHERE erp_gate.alert IS DISTINCT FROM excluded.alert
    OR (excluded.alert IS NOT NULL
        AND erp_gate.alerted_at < statement_timestamp() - make_interval(mins => %(minutes)s))
 RETURNING true
+
+-- name: at_stake
+SELECT company, erp, store, business_date, currency, sum(amount) FROM journal
+WHERE state <> 'posted' AND kind <> 'stock'
+GROUP BY company, erp, store, business_date, currency
