@@ -35,6 +35,8 @@ FAULT_POINTS = frozenset(
         "posting.before_record",
         "posting.after_callback",
         "posting.after_pull",
+        "alerts.before_send",
+        "alerts.after_send",
     }
 )
 """Every point there is; a test holds that each is passed by in the code and shown to be survived."""

@@ -1,4 +1,6 @@
-"""A whole hub on one machine: engines where none are given, API, workers, relay, dispatcher, under one supervisor."""
+"""A whole hub on one machine: engines where none are given, API, workers, relay, dispatcher, observer, under one
+supervisor.
+"""
 
 from __future__ import annotations
 
@@ -103,6 +105,7 @@ class Hub:
             children.append(self._ours("connect", "connect", nice=_RECORDING))
         children.append(self._ours("relay", "relay", nice=_FOLLOWING))
         children.append(self._ours("dispatch", "dispatch", nice=_FOLLOWING))
+        children.append(self._ours("observe", "observe", nice=_FOLLOWING))
         return children
 
     def _ours(

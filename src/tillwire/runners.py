@@ -20,9 +20,9 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from tillwire import bootstrap
+from tillwire import bootstrap, clock
 from tillwire.collector import quiet_garbage_collector
-from tillwire.config import Connection, Settings
+from tillwire.config import AlertRoute, Connection, Settings
 from tillwire.connectors.inbound import Delivery, InboundConnector, PullConnector
 from tillwire.database.migrate import migrate
 from tillwire.errors import AuthenticationError, ConfigurationError, RejectedError, TransientError
@@ -34,6 +34,8 @@ from tillwire.intake.normalise import Normaliser
 from tillwire.intake.worker import Worker
 from tillwire.masterdata.listing import set_at
 from tillwire.masterdata.taking import take_pulled
+from tillwire.observability.delivering import Deliverer
+from tillwire.observability.observer import Observer
 from tillwire.posting.backlog import Upkeep
 from tillwire.posting.build import build_journals
 from tillwire.posting.dispatch import Dispatcher
@@ -44,6 +46,7 @@ _log = structlog.get_logger(__name__)
 RECONNECT_S = 0.5
 
 INBOX_IDLE_S = 0.5
+OBSERVE_IDLE_S = 1.0
 PULL_AGAIN_S = 15.0
 """How long to wait after a fetch that failed, where the other system does not say."""
 
@@ -252,6 +255,56 @@ def dispatch(settings: Settings, stop: Stop) -> None:
     finally:
         stop.set()
         dispatcher.join()
+
+
+def observe(settings: Settings, stop: Stop) -> None:
+    """Measure figures, judge alerts and deliver what people are told, until asked to stop."""
+    threads = [
+        threading.Thread(target=_deliver_for_ever, args=(settings, stop, route), name=f"route-{route.name}")
+        for route in settings.alert_routes
+    ]
+    for thread in threads:
+        thread.start()
+
+    def make(connection: psycopg.Connection) -> Callable[[], int]:
+        observer = Observer(connection, settings, bootstrap.erps(settings), hub=bootstrap.public_url(settings))
+
+        def step() -> int:
+            try:
+                observer.step(clock.now())
+            except psycopg.OperationalError:
+                raise  # the database is away: connect again
+            except Exception:  # noqa: BLE001 - alerts must outlive whatever went wrong with one look
+                _log.exception("observing_failed")
+            return 0
+
+        return step
+
+    try:
+        _for_ever(settings, stop, OBSERVE_IDLE_S, make)
+    finally:
+        for thread in threads:
+            thread.join()
+
+
+def _deliver_for_ever(settings: Settings, stop: Stop, route: AlertRoute) -> None:
+    """Deliver one route's messages. Several processes may: each message is claimed by one."""
+
+    def make(connection: psycopg.Connection) -> Callable[[], int]:
+        deliverer = Deliverer(connection, settings, route)
+
+        def step() -> int:
+            try:
+                return deliverer.deliver_once(clock.now())
+            except psycopg.OperationalError:
+                raise
+            except Exception:  # noqa: BLE001 - the message waits for its lease to end, and is tried again
+                _log.exception("delivering_failed", route=route.name)
+                return 0
+
+        return step
+
+    _for_ever(settings, stop, OBSERVE_IDLE_S, make)
 
 
 def spread(settings: Settings, stop: Stop) -> None:

@@ -155,6 +155,15 @@ def dispatch() -> None:
     runners.dispatch(_configured(), runners.Stop().listen())
 
 
+@app.command
+def observe() -> None:
+    """Measure service levels, judge alerts and tell people. Of several, one does; the others stand by."""
+    from tillwire import runners
+
+    logs.configure("observe")
+    runners.observe(_configured(), runners.Stop().listen())
+
+
 def _configured() -> config.Settings:
     settings = config.load()
     if not settings.database_url:

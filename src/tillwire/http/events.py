@@ -165,7 +165,9 @@ class EventsEndpoint:
         outcomes = [
             _stored(event, next(statuses)) if isinstance(event, Prepared) else _refused(event) for event in events
         ]
-        self._node.commit_seconds.observe(clock.monotonic_s() - started)
+        took_s = clock.monotonic_s() - started
+        self._node.commit_seconds.observe(took_s)
+        self._node.acknowledged.observe(took_s)
         return outcomes
 
     async def _one(self, body: bytes, sending: Sending | None) -> tuple[int, tuple[bytes, bytes], bytes]:

@@ -25,6 +25,7 @@ from tillwire.http.sending import Sending
 from tillwire.http.signed_in import SignedIn
 from tillwire.intake.group_commit import GroupCommit
 from tillwire.masterdata.places import Stores
+from tillwire.observability.acknowledged import Acknowledged
 
 _intake_sql = sql.load("tillwire.intake", "intake.sql")
 _log = structlog.get_logger(__name__)
@@ -79,6 +80,7 @@ class Node:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
             registry=self.registry,
         )
+        self.acknowledged = Acknowledged(settings.objectives, clock.now())
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -128,6 +130,7 @@ class Node:
                 cursor = await connection.execute(_intake_sql.backlog, {"most": self.settings.http.backlog_limit + 1})
                 row = await cursor.fetchone()
                 self.backlog, self.catalogue_backlog = (int(row[0]), int(row[1])) if row else (0, 0)
+                await self.acknowledged.write(connection, clock.now())
             self.ready = True
         except (psycopg.Error, OSError, TimeoutError, TillwireError) as error:
             if self.ready:

@@ -70,17 +70,17 @@ def distribution(figure: str, values: Sequence[tuple[float, int]], *, store: str
         store=store,
         part=part,
         n=sum(times for _, times in values),
-        total=_decimal(sum(value * times for value, times in values)),
-        least=_decimal(min(numbers)),
-        most=_decimal(max(numbers)),
-        last=_decimal(numbers[-1]),
+        total=decimal_of(sum(value * times for value, times in values)),
+        least=decimal_of(min(numbers)),
+        most=decimal_of(max(numbers)),
+        last=decimal_of(numbers[-1]),
         sketch=sketch_of(values),
     )
 
 
 def state(figure: str, value: Decimal | float, *, store: str = "", part: str = "") -> Sample:
     """What a figure is now."""
-    number = _decimal(value)
+    number = decimal_of(value)
     return Sample(figure=figure, store=store, part=part, n=1, total=number, least=number, most=number, last=number)
 
 
@@ -96,7 +96,8 @@ def count(figure: str, number: int, *, store: str = "", part: str = "") -> Sampl
     return Sample(figure=figure, store=store, part=part, n=number, total=value, least=value, most=value, last=value)
 
 
-def _decimal(value: Decimal | float) -> Decimal:
+def decimal_of(value: Decimal | float) -> Decimal:
+    """A measured number as the history keeps it: to the microsecond."""
     return value if isinstance(value, Decimal) else Decimal(str(round(value, 6)))
 
 
@@ -202,4 +203,4 @@ def value_of(figure: Figure, n: int, total: Decimal) -> Decimal | None:
 def quantiles_of(sketch: Mapping[str, int] | None) -> dict[str, Decimal]:
     """The quantiles that are told of a distribution."""
     found = {str(share): quantile(sketch, share) for share in QUANTILES} if sketch else {}
-    return {share: _decimal(float(f"{value:.4g}")) for share, value in found.items() if value is not None}
+    return {share: decimal_of(float(f"{value:.4g}")) for share, value in found.items() if value is not None}
