@@ -20,6 +20,7 @@ from rich.table import Table
 import tillwire
 from tillwire import config, logs
 from tillwire.cli import (
+    alerts,
     audit,
     clients,
     connections,
@@ -27,6 +28,7 @@ from tillwire.cli import (
     inbox,
     journals,
     ledger,
+    levels,
     masterdata,
     rule_commands,
     simulate,
@@ -40,6 +42,7 @@ app = cyclopts.App(
     version=tillwire.__version__,
     help="A self-hosted retail integration hub: every sale accepted durably, recorded once, posted once, and proven.",
 )
+app.command(alerts.app)
 app.command(audit.app)
 app.command(clients.app)
 app.command(connections.app)
@@ -49,6 +52,7 @@ app.command(simulate.simulate)
 app.command(exceptions.app)
 app.command(journals.app)
 app.command(ledger.app)
+app.command(levels.app)
 app.command(masterdata.app)
 app.command(rule_commands.app)
 app.command(users.app)

@@ -28,6 +28,7 @@ from tillwire.http import (
     oauth,
     posting,
     proof,
+    service_levels,
 )
 from tillwire.http.access import granted
 from tillwire.http.events import Application, EventsEndpoint
@@ -69,6 +70,7 @@ def routes_of(node: Node, settings: Settings) -> Litestar:
             masterdata.upsert,
             posting.waiting,
             *clients.ROUTES,
+            *service_levels.ROUTES,
         ],
     )
     return Litestar(
@@ -99,6 +101,8 @@ def routes_of(node: Node, settings: Settings) -> Litestar:
             NoSuchException: exceptions.on_missing,
             NoSuchClient: clients.on_missing,
             clients.ClientRefused: clients.on_refused,
+            service_levels.SilenceRefused: service_levels.on_refused,
+            service_levels.BodyRefused: service_levels.on_bad_body,
             Exception: on_unexpected,
         },
         logging_config=None,

@@ -20,11 +20,16 @@ from tillwire.http.access_documentation import SECURITY, describe_access
 from tillwire.http.connections import ConnectionStatus, Receipt
 from tillwire.http.events import PATH
 from tillwire.http.posting import CallbackReceipt
+from tillwire.http.service_levels import NewSilence
 from tillwire.masterdata.bulk import Outcome
 from tillwire.masterdata.listing import Page
 from tillwire.masterdata.lookup import PricesInForce, RateInForce
 from tillwire.model.event import MESSAGES
 from tillwire.model.schema import decimal_schema, envelope_schema, message_schema
+from tillwire.observability.alerts import AlertView, Silence
+from tillwire.observability.history import Point
+from tillwire.observability.levels import Levels
+from tillwire.observability.now import StoreValue
 from tillwire.posting.backlog import ErpBacklog
 from tillwire.posting.drilldown import JournalWithLines, Part
 from tillwire.posting.suspense import InSuspense
@@ -176,6 +181,11 @@ _RESULTS: dict[str, Any] = {
     "/v1/connections": list[ConnectionStatus],
     "/v1/reconciliation": Report,
     "/v1/audit": list[AuditEntry],
+    "/v1/service-levels": Levels,
+    "/v1/service-levels/{figure}": list[Point],
+    "/v1/service-levels/{figure}/stores": list[StoreValue],
+    "/v1/alerts": list[AlertView],
+    "/v1/alerts/silences": list[Silence],
     "/v1/ledger/balance": list[Balance],
     "/v1/ledger/journal": JournalWithLines,
     "/v1/ledger/journal/parts": list[Part],
@@ -188,6 +198,23 @@ _RESULTS: dict[str, Any] = {
     "/v1/exceptions/causes": list[Cause],
     "/v1/exceptions/{exception_id}": ExceptionDetail,
 }
+
+
+def _describe_silences(described: dict[str, Any]) -> None:
+    """Bodies and answers of the routes that silence alerts."""
+    template = "#/components/schemas/{name}"
+    (body, made), components = msgspec.json.schema_components([NewSilence, Silence], ref_template=template)
+    described["components"]["schemas"].update(components)
+    making = described["paths"]["/v1/alerts/silences"]["post"]
+    making["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    content = {"application/json": {"schema": made}}
+    making["responses"]["201"] = {"description": "in force", "content": content}
+    making["responses"]["422"] = _problem_response("the body is wrong, or names what is not within reach")
+    ending = described["paths"]["/v1/alerts/silences/{silence_id}/end"]["post"]
+    ended = {"type": "object", "properties": {"ended": {"type": "integer"}}}
+    ending["responses"]["200"] = {"description": "ended", "content": {"application/json": {"schema": ended}}}
+
+
 _POSTED_RESULTS: dict[str, Any] = {
     "/v1/exceptions/{exception_id}/edit": Fixed,
     "/v1/exceptions/{exception_id}/dry-run": DryRun,
@@ -293,6 +320,7 @@ def document(app: Any) -> dict[str, Any]:
     _describe_deliver(described)
     components["schemas"]["CallbackReceipt"] = msgspec.json.schema(CallbackReceipt)["$defs"]["CallbackReceipt"]
     _describe_callback(described)
+    _describe_silences(described)
     describe_access(described, _problem_response)
     for path, operations in described["paths"].items():
         for operation in operations.values():

@@ -37,7 +37,9 @@ class Places:
         newest = next_offsets(connection)[MASTER_PARTITION]
         if newest != self._loaded_to:
             rows = connection.execute(_sql.store_places).fetchall()
-            self.of = {store: Place(store, *rest, partition_of(store)) for store, *rest in rows}
+            self.of = {
+                store: Place(store, company, region, zone, partition_of(store)) for store, company, region, zone in rows
+            }
             self._loaded_to = newest
 
 

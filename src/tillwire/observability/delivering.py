@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -178,3 +179,37 @@ def _words(error: smtplib.SMTPException) -> str:
             words = error.smtp_error
             return f"{error.smtp_code} {words.decode('utf-8', 'replace') if isinstance(words, bytes) else words}"
     return str(error) or type(error).__name__
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a message, or will."""
+
+    delivery_id: int
+    route: str
+    recipient: str
+    group: str
+    state: str
+    attempts: int
+    made_at: datetime
+    next_at: datetime
+    sent_at: datetime | None
+    last_error: str | None
+
+
+def deliveries(connection: psycopg.Connection, *, most: int = 50) -> list[DeliveryView]:
+    """Messages, the newest first: for who reaches all stores, as they name any."""
+    names = DeliveryView.__struct_fields__
+    rows = connection.execute(_sql.listed, {"most": most})
+    return [DeliveryView(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def send_test(settings: Settings, name: str, hub: str, now: datetime) -> None:
+    """Send a message to every recipient of a route. Raises ``TillwireError`` if there is no such route, or not taken."""
+    route = next((one for one in settings.alert_routes if one.name == name), None)
+    if route is None:
+        there = ", ".join(one.name for one in settings.alert_routes) or "none"
+        raise ConfigurationError(f"there is no route {name!r}; there are {there}")
+    message = Message(status="test", group=f"route {name}", at=now, severity="info", firing=[], resolved=[], hub=hub)
+    send = sender(settings, route)
+    for recipient in route.to if route.kind == "email" else ("",):
+        send(Delivery(0, recipient, str(uuid.uuid4()), message, 1, now))

@@ -18,3 +18,7 @@ UPDATE alert_delivery SET state = 'sent', sent_at = %(now)s, last_error = NULL W
 -- name: failed
 UPDATE alert_delivery SET state = %(state)s, next_at = %(next_at)s, last_error = %(error)s
 WHERE delivery_id = %(delivery_id)s
+
+-- name: listed
+SELECT delivery_id, route, recipient, group_key, state, attempts, made_at, next_at, sent_at, last_error
+FROM alert_delivery ORDER BY delivery_id DESC LIMIT %(most)s

@@ -53,7 +53,7 @@ def as_email(message: Message, sender: str, recipient: str, delivery_key: str) -
 def subject(message: Message) -> str:
     """One line that says what, how grave, and of what."""
     alerts = message.firing or message.resolved
-    first = _clean(alerts[0].title) if alerts else ""
+    first = _clean(alerts[0].title) if alerts else "messages arrive"
     more = f" and {len(alerts) - 1} more" if len(alerts) > 1 else ""
     return f"[{message.status}] {first}{more} ({_clean(message.group)})"
 

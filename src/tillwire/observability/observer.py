@@ -1,7 +1,7 @@
 """The observer: samples figures every minute, judges alerts every few seconds, and decides who is told.
 
-Of several processes one does it, whoever holds the lock; the others stand by. It reads, and writes its own tables: if it
-is gone, sales go on, and how far it had come stands in the database.
+Of several processes one does it, whoever holds the lock; the others stand by. It reads, and writes its own tables: if
+it is gone, sales go on, and how far it had come stands in the database.
 """
 
 from __future__ import annotations

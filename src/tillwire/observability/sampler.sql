@@ -1,5 +1,5 @@
 -- name: position
-SELECT sampled_at, offsets, audited, rolled_to FROM observer FOR UPDATE
+SELECT sampled_at, offsets, audited, rolled_to FROM observer
 
 -- name: note
 INSERT INTO observer (sampled_at, offsets, audited, rolled_to)
