@@ -34,6 +34,7 @@ from tillwire.http.access import granted
 from tillwire.http.events import Application, EventsEndpoint
 from tillwire.http.node import Node
 from tillwire.http.problem import on_http_exception, on_transient, on_unexpected
+from tillwire.observability.alerts import SilenceRefused
 
 
 def create_app(settings: Settings) -> Application:
@@ -101,7 +102,7 @@ def routes_of(node: Node, settings: Settings) -> Litestar:
             NoSuchException: exceptions.on_missing,
             NoSuchClient: clients.on_missing,
             clients.ClientRefused: clients.on_refused,
-            service_levels.SilenceRefused: service_levels.on_refused,
+            SilenceRefused: service_levels.on_refused,
             service_levels.BodyRefused: service_levels.on_bad_body,
             Exception: on_unexpected,
         },

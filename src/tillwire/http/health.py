@@ -19,6 +19,7 @@ from tillwire.http.node import Node
 from tillwire.http.problem import unavailable
 from tillwire.model.event import HUB_MADE, MESSAGES
 from tillwire.model.schema import message_schema
+from tillwire.observability.exported import QUERIES, families
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -56,6 +57,16 @@ class _State(Collector):
             for value, number in rows:
                 family.add_metric([value] if label else [], number)
             yield family
+
+
+class _Levels(Collector):
+    """Service levels as the observer has measured them last."""
+
+    def __init__(self, rows: dict[str, Any]) -> None:
+        self._rows = rows
+
+    def collect(self) -> Any:
+        yield from families(**self._rows)
 
 
 _GAUGES = (
@@ -116,7 +127,10 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
                 cursor = await connection.execute(query.encode())
                 rows = [(str(key), float(number)) for key, number in await cursor.fetchall()]
                 values.append((name, text, label, rows))
-        body += generate_latest(_State(values))
+            levels = {
+                name: await (await connection.execute(query.encode())).fetchall() for name, query in QUERIES.items()
+            }
+        body += generate_latest(_State(values)) + generate_latest(_Levels(levels))
     return Response(body, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
 
 

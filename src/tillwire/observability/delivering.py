@@ -204,7 +204,9 @@ def deliveries(connection: psycopg.Connection, *, most: int = 50) -> list[Delive
 
 
 def send_test(settings: Settings, name: str, hub: str, now: datetime) -> None:
-    """Send a message to every recipient of a route. Raises ``TillwireError`` if there is no such route, or not taken."""
+    """Send a message to every recipient of a route. Raises ``TillwireError`` if there is none such, or it was not
+    taken.
+    """
     route = next((one for one in settings.alert_routes if one.name == name), None)
     if route is None:
         there = ", ".join(one.name for one in settings.alert_routes) or "none"

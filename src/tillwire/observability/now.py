@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +12,8 @@ import psycopg
 from tillwire.database import sql
 from tillwire.governance.access import ALL, Reach
 from tillwire.observability.figures import FIGURES, Figure
-from tillwire.observability.history import Sample, floor, quantiles_of, value_of
+from tillwire.observability.history import Sample, decimal_of, floor, quantiles_of, value_of
+from tillwire.observability.objectives import ObjectiveLevel
 
 _sql = sql.load("tillwire.observability", "now.sql")
 
@@ -58,14 +59,21 @@ class StoreValue(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
-def keep_values(connection: psycopg.Connection, samples: Iterable[Sample], now: datetime, rolled_to: datetime) -> None:
-    """Keep what every figure of the hub is now. A state that was not looked at stays; a part that is gone goes."""
+def keep_values(
+    connection: psycopg.Connection,
+    samples: Iterable[Sample],
+    objectives: Iterable[ObjectiveLevel],
+    measured: Set[str],
+    now: datetime,
+    rolled_to: datetime,
+) -> None:
+    """Keep what every figure and objective of the hub is now. A state that was not looked at stays; a part that is
+    gone goes.
+    """
     rows: list[tuple[str, str, str, Decimal]] = []
-    states: set[str] = set()
     for one in samples:
         figure = FIGURES.get(one.figure)
         if figure is not None and figure.kind == "state" and not one.store:
-            states.add(one.figure)
             rows.append((one.figure, one.part, "", one.last))
     for figure in FIGURES.values():
         if figure.kind != "state":
@@ -74,8 +82,10 @@ def keep_values(connection: psycopg.Connection, samples: Iterable[Sample], now: 
                     rows.append((figure.name, value.part, "", value.value))
                 rows += [(figure.name, value.part, share, number) for share, number in value.quantiles.items()]
     flows = [figure.name for figure in FIGURES.values() if figure.kind != "state"]
+    for level in objectives:
+        rows += _of_objective(level)
     parameters = {
-        "measured": sorted(states) + flows,
+        "measured": sorted({*measured, *flows, *OBJECTIVE_VALUES}),
         "figures": [row[0] for row in rows],
         "parts": [row[1] for row in rows],
         "quantiles": [row[2] for row in rows],
@@ -84,6 +94,23 @@ def keep_values(connection: psycopg.Connection, samples: Iterable[Sample], now: 
     }
     connection.execute(_sql.forget, parameters)
     connection.execute(_sql.keep, parameters)
+
+
+TARGET, ATTAINED, BUDGET_LEFT, BURN = OBJECTIVE_VALUES = (
+    "objective_target",
+    "objective_attained",
+    "objective_budget_left",
+    "objective_burn",
+)
+"""What is kept of objectives; of paces each window, in the place of a quantile."""
+
+
+def _of_objective(level: ObjectiveLevel) -> list[tuple[str, str, str, Decimal]]:
+    rows = [(TARGET, level.name, "", decimal_of(level.target))]
+    if level.attained is not None and level.budget_left is not None:
+        rows.append((ATTAINED, level.name, "", decimal_of(level.attained)))
+        rows.append((BUDGET_LEFT, level.name, "", decimal_of(level.budget_left)))
+    return rows + [(BURN, level.name, window, decimal_of(pace)) for window, pace in level.burn.items()]
 
 
 def kept(connection: psycopg.Connection) -> list[tuple[str, str, str, Decimal]]:

@@ -6,7 +6,7 @@ stands in the database, so that another process goes on where one stopped, and n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,7 @@ from tillwire.observability.figures import FIGURES, Figure
 from tillwire.observability.gathering import Row, samples_of
 from tillwire.observability.history import Sample, floor
 from tillwire.observability.now import keep_values
+from tillwire.observability.objectives import ObjectiveLevel
 from tillwire.observability.storedays import forget, judge, last_week, newest_date, standings
 from tillwire.observability.stores import Habits
 from tillwire.posting.backlog import ErpBacklog, backlog
@@ -84,9 +85,9 @@ class Sampler:
             span = self._span(before, now, offsets)
             if span["until"] <= span["since"]:
                 return []
-            samples = self._measure(before, span, now)
+            samples, levels, measured = self._measure(before, span, now)
             history.add(self._connection, samples, now)
-            keep_values(self._connection, samples, now, before.rolled_to)
+            keep_values(self._connection, samples, levels, measured, now, before.rolled_to)
             rolled_to = history.roll(self._connection, before.rolled_to, now, self._settings.service_levels)
             if rolled_to > before.rolled_to:
                 longest = max((one.window_days for one in self._settings.objectives), default=28)
@@ -123,7 +124,10 @@ class Sampler:
             "audited_to": row[0] if row else 0,
         }
 
-    def _measure(self, before: Position, span: dict[str, Any], now: datetime) -> list[Sample]:
+    def _measure(
+        self, before: Position, span: dict[str, Any], now: datetime
+    ) -> tuple[list[Sample], list[ObjectiveLevel], set[str]]:
+        """Samples, where objectives stand, and the figures that were looked at, whether or not there was anything."""
         moved = {
             one: start
             for one, start, end in zip(span["partitions"], span["starts"], span["ends"], strict=True)
@@ -145,13 +149,13 @@ class Sampler:
             self._connection, self._settings.exceptions.service_levels, span["since"], span["until"]
         )
         samples = [one for name, own in rows.items() for one in samples_of(FIGURES[name], own)]
-        samples = self._of_stores_now_and_then(samples, now)
+        samples = self._of_stores_now_and_then(samples, rows.keys(), now)
         counts = objectives.samples_of(self._settings.objectives, counted, self.places.of)
         history.add(self._connection, counts, now)  # attainment is of them, too
         levels = objectives.levels_of(self._connection, self._settings.objectives, now, before.rolled_to)
         attained = FIGURES["service_level_attainment"]
         samples += [history.state(attained.name, value, part=part) for _, part, value in objectives.attainment(levels)]
-        return samples
+        return samples, levels, {*rows, attained.name}
 
     @staticmethod
     def _due(figure: Figure, now: datetime) -> bool:
@@ -183,7 +187,7 @@ class Sampler:
             rows["reconciliation_breaks"] = [(store, "", 1) for store in breaks(self._connection, first=first)]
         return rows
 
-    def _of_stores_now_and_then(self, samples: list[Sample], now: datetime) -> list[Sample]:
+    def _of_stores_now_and_then(self, samples: list[Sample], measured: Set[str], now: datetime) -> list[Sample]:
         """States of stores are kept every few minutes, and once more when they have come to nothing."""
         states = {one.name for one in FIGURES.values() if one.kind == "state" and one.per_store}
         if now.minute % STORE_STATES_EVERY:
@@ -196,7 +200,6 @@ class Sampler:
         if self._standing is None:
             since = {"since": floor(now, "hour") - timedelta(hours=1), "figures": sorted(states)}
             self._standing = {tuple(row) for row in self._connection.execute(_sql.standing, since)}
-        measured = {one.figure for one in samples}
         over = [one for one in self._standing - current if one[0] in measured]
         self._standing = current | {one for one in self._standing if one[0] not in measured}
         return samples + [history.state(figure, Decimal(0), store=store, part=part) for figure, store, part in over]

@@ -55,10 +55,11 @@ def takes(route: AlertRoute, alert: Open) -> bool:
 
 def tell(connection: psycopg.Connection, settings: Settings, hub: str, now: datetime) -> int:
     """Decide what every route is to be told now, inside the caller's transaction; returns how many messages that is."""
-    if not settings.alert_routes:
-        return 0
     firing = [one for one in open_alerts(connection) if one.state == FIRING]
     silent = silenced_by(connection, firing, now)
+    connection.execute(_sql.note_silenced, {"ids": sorted(silent)})
+    if not settings.alert_routes:
+        return 0
     loud = [one for one in firing if one.alert_id not in silent]
     told: dict[tuple[str, str], _Told] = {
         (route, group): _Told(frozenset(ids), at) for route, group, ids, at in connection.execute(_sql.told)

@@ -16,3 +16,7 @@ DELETE FROM alert_told WHERE route = %(route)s AND group_key = %(group)s
 INSERT INTO alert_delivery (route, recipient, delivery_key, group_key, message, made_at, next_at)
 SELECT %(route)s, r.recipient, r.delivery_key, %(group)s, %(message)s::jsonb, %(now)s, %(now)s
 FROM unnest(%(recipients)s::text[], %(keys)s::text[]) AS r (recipient, delivery_key)
+
+-- name: note_silenced
+UPDATE alert SET silenced = alert_id = ANY(%(ids)s::int8[])
+WHERE state <> 'resolved' AND silenced <> (alert_id = ANY(%(ids)s::int8[]))

@@ -95,6 +95,7 @@ CREATE TABLE alert (
     resolved_at  timestamptz,
     deadline     timestamptz,
     store_count  integer NOT NULL,
+    silenced     boolean NOT NULL DEFAULT false,  -- as it was judged last
     detail       text NOT NULL           -- in words; may name anything of the whole hub
 );
 CREATE UNIQUE INDEX alert_open ON alert (name, key) WHERE state <> 'resolved';
