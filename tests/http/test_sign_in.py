@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -352,3 +354,37 @@ def test_pages_let_nothing_in_from_elsewhere(browser: Browser, hub: Api, tmp_pat
         assert "immutable" in hub.http.get(path).headers["cache-control"]
     for path in ("/static/x/..%2f..%2fshell.py", "/static/x/console.css.bak", "/static/../shell.py"):
         assert hub.http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/healthz"),
+        ("GET", "/v1/exceptions"),
+        ("POST", "/v1/events"),
+        ("POST", "/oauth/token"),
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("GET", "/nothing/here"),
+        ("GET", "/sign-in"),
+        ("GET", "/metrics"),
+    ],
+)
+def test_every_answer_keeps_others_out(hub: Api, method: str, path: str) -> None:
+    headers = hub.http.request(method, path, headers={"X-Forwarded-For": "203.0.113.9"}).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+    assert "strict-transport-security" not in headers, "this one is reached over http"
+    assert headers.get_list("content-security-policy") == [policy]
+
+
+def test_the_style_of_the_documentation_is_the_one_that_is_allowed(hub: Api) -> None:
+    answer = hub.http.get("/docs")
+    style = answer.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in answer.headers["content-security-policy"]
