@@ -144,13 +144,16 @@ def test_the_same_work_is_done_for_who_is_not_known(monkeypatch: pytest.MonkeyPa
 
     class Counting:
         def verify(self, hashed: str, _: str) -> bool:
-            worked.append(hashed.split("$")[1])
+            worked.append(" ".join(hashed.split("$")[1:4]))
             return False
 
+    known = people._hasher.hash(PASSWORD)
+    people._nobody()
     monkeypatch.setattr(people, "_hasher", Counting())
     assert not people.password_is(None, PASSWORD)
-    assert not people.password_is(people._NOBODY, PASSWORD)
-    assert worked == ["argon2id", "argon2id"]
+    assert not people.password_is(known, PASSWORD)
+    assert worked[0] == worked[1]
+    assert worked[0].startswith("argon2id v=19 m=65536,t=3,p=4")
 
 
 def test_who_fails_waits_longer_each_time(browser: Browser, db: psycopg.Connection) -> None:
@@ -164,7 +167,7 @@ def test_who_fails_waits_longer_each_time(browser: Browser, db: psycopg.Connecti
     assert browser.sign_in("larry").status_code == 429
     db.execute("UPDATE sign_in_failure SET last_at = clock_timestamp() - interval '16 minutes'")
     assert browser.sign_in("larry").status_code == 303
-    assert rows(db, "SELECT * FROM sign_in_failure") == []
+    assert rows(db, "SELECT * FROM sign_in_failure WHERE subject NOT LIKE 'address%%'") == []
 
 
 def test_money_needs_an_authenticator(browser: Browser, db: psycopg.Connection) -> None:
@@ -179,7 +182,7 @@ def test_money_needs_an_authenticator(browser: Browser, db: psycopg.Connection) 
     assert browser.post("/sign-in/enrol?next=/stores", code="000000").status_code == 200
     assert "not the code" in browser.page.text
     answer = browser.post("/sign-in/enrol?next=/stores", code=code_of(secret[1]))
-    codes = re.findall(r"[0-9a-f]{6}-[0-9a-f]{6}", answer.text)
+    codes = re.findall(r"(?:[a-z2-7]{4}-){3}[a-z2-7]{4}", answer.text)
     assert len(set(codes)) == 10
     assert browser.token != first
     assert browser.get("/v1/ledger/balance").status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,10 @@ LOOK_AGAIN_S = 0.05
 MOST_REACHES = 10_000
 """Reaches that are remembered until clients or stores change."""
 
+SIGN_IN_AT_ONCE = 2
+"""People whose passwords are looked at, at a time: each takes much memory and the time of a whole core, on purpose."""
+SIGN_IN_PATIENCE_S = 10.0
+
 _POOL: dict[str, Any] = {"timeout": 5, "reconnect_timeout": 2, "kwargs": {"autocommit": True}}
 """A pool waits ever longer between attempts to connect, up to ``reconnect_timeout``: else a hub would stay unready
 for about as long again as the database was away."""
@@ -57,6 +62,8 @@ class Node:
         self.callers = Callers(bootstrap.tokens(settings), networks_of(settings.http.trusted_proxies))
         self.stores = Stores()
         self.signed_in = SignedIn(self.pool, settings.access)
+        self.provider = bootstrap.provider(settings)
+        self.signing_in = threading.BoundedSemaphore(SIGN_IN_AT_ONCE)
         self._reaches: dict[tuple[Principal, Operation], Reach] = {}
         self._sending: dict[Principal, Sending] = {}
         self.backlog = 0
@@ -100,6 +107,8 @@ class Node:
         await self.group_commit.stop()
         await self.pool.close()
         await asyncio.to_thread(self._readers.close)
+        if self.provider is not None:
+            self.provider.close()
 
     async def _look_for_ever(self) -> None:
         while True:
@@ -144,6 +153,17 @@ class Node:
                 yield connection
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
+
+    @contextlib.contextmanager
+    def looking_at_passwords(self) -> Iterator[psycopg.Connection]:
+        """As ``reading``, for few at a time; others wait without a connection. Raises ``TransientError``."""
+        if not self.signing_in.acquire(timeout=SIGN_IN_PATIENCE_S):
+            raise TransientError("too many people are signing in at this moment", retry_after_s=5)
+        try:
+            with self.reading() as connection:
+                yield connection
+        finally:
+            self.signing_in.release()
 
     async def principal(self, authorization: str, scope: Scope) -> Principal | None:
         """Who sends this header with a request; None for who has no key in force. A key that is not known yet may have
