@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 import structlog
 
-from tillwire.config import ONLY, ErpPolicy, LateArrivals, Rules, Settings, erp_policies
+from tillwire.config import ONLY, Access, ErpPolicy, LateArrivals, Rules, Settings, erp_policies
 from tillwire.connectors import registry
 from tillwire.connectors.erp import CallbackConnector, CallWatch, ErpConnector, MasterSource
 from tillwire.connectors.spec import secrets_of
@@ -124,19 +124,24 @@ def sealer(settings: Settings, *, purpose: str = "people") -> Sealer | None:
     return Sealer(key, purpose=purpose) if key else None
 
 
-def provider(settings: Settings) -> Provider | None:
-    """The company's own sign-in; none if none is set. Raises ``ConfigurationError`` for roles in the settings of access
-    that there are not, and if the secret's file cannot be read or there is no key to seal with.
-    """
-    access, oidc = settings.access, settings.access.oidc
+def check_access(access: Access) -> None:
+    """Raises ``ConfigurationError`` if the settings of access name roles that there are not."""
     named = [("access.totp_roles", access.totp_roles)]
-    named += [(f"access.oidc.groups, {one.group}", one.roles) for one in oidc.groups]
+    named += [(f"access.oidc.groups, {one.group}", one.roles) for one in access.oidc.groups]
     for where, roles in named:
         for role in roles:
             try:
                 role_named(role)
             except TillwireError as error:
                 raise ConfigurationError(f"{where}: {error}") from error
+
+
+def provider(settings: Settings) -> Provider | None:
+    """The company's own sign-in; none if none is set. Raises ``ConfigurationError`` for roles in the settings of access
+    that there are not, and if the secret's file cannot be read or there is no key to seal with.
+    """
+    check_access(settings.access)
+    oidc = settings.access.oidc
     if not oidc.issuer:
         return None
     sealing = sealer(settings, purpose="signing in")
@@ -304,6 +309,8 @@ def secrets_written(content: Mapping[str, Any], settings: Settings) -> list[str]
     for one in content.get("connections", ()):
         places.append((f"connections.{one['name']}.settings", one["connector"], one.get("settings", {})))
     own = ["clients.token_key"] if content.get("clients", {}).get("token_key") else []
+    if content.get("access", {}).get("oidc", {}).get("client_secret"):
+        own.append("access.oidc.client_secret")
     return own + [
         f"{place}.{name}"
         for place, kind, given in places

@@ -12,6 +12,7 @@ from litestar.response import Redirect
 
 from tillwire.console.shell import AnyRequest, bare, node_of
 from tillwire.console.sign_in import local_path, refuse_plain_http, where_of
+from tillwire.errors import TransientError
 from tillwire.governance import sessions
 from tillwire.governance.oidc import GOOD_S, Attempt, Provider, SignInRefused
 from tillwire.governance.sessions import NotLetIn
@@ -38,6 +39,8 @@ def begun(request: AnyRequest) -> Response[Any]:
         there, carried = provider.begin(local_path(request.query_params.get("next", "/")))
     except SignInRefused as refused:
         return _refused(request, refused)
+    except TransientError as error:
+        return _away(error)
     made = cookie(request, carried, _ON_THE_WAY, GOOD_S)
     return Redirect(there, status_code=303, cookies=[made])
 
@@ -50,9 +53,14 @@ def come_back(request: AnyRequest) -> Response[Any]:
         answer = _answer(request)
         attempt = provider.attempt(request.cookies.get(name_of(request, _ON_THE_WAY), ""), answer)
         _refuse_second(request, attempt)
+    except SignInRefused as refused:
+        return _refused(request, refused)
+    try:
         identity = provider.finish(attempt, answer)
     except SignInRefused as refused:
         return _refused(request, refused)
+    except TransientError as error:
+        return _away(error)
     try:
         with node.reading() as connection:
             token = sessions.sign_in_as(connection, node.settings.access, identity, where=where_of(request))
@@ -82,6 +90,13 @@ def _refused(request: AnyRequest, why: SignInRefused) -> Response[Any]:
     _log.warning("sign_in_refused", reason=str(why), address=where_of(request).address)
     detail = "The answer of the company's sign-in could not be verified. Try again; the hub's log says why it was not."
     return _told(request, 403, "Not signed in", detail)
+
+
+def _away(error: TransientError) -> Response[Any]:
+    _log.warning("sign_in_provider_away", error=str(error))
+    headers = {"Retry-After": str(max(1, round(error.retry_after_s or 1)))}
+    detail = "The company's sign-in does not answer. Try again in a moment, or sign in by a password of this hub."
+    return bare("sign_in_refused.html", status=503, headers=headers, title="Not signed in", detail=detail)
 
 
 def _told(request: AnyRequest, status: int, title: str, detail: str) -> Response[Any]:

@@ -27,7 +27,7 @@ KEYS_GOOD_S = 3600.0
 KEYS_KEPT_S = 86_400.0
 """Keys that could not be asked for anew are kept for so long."""
 LOOK_AGAIN_S = 10.0
-"""A key that is not known has the provider asked at most so often."""
+"""A key that is not known has the provider asked, but not again for so long if nothing has changed there."""
 SKEW_S = 60
 """The provider's clock and ours may differ by so much."""
 MOST_TOKEN = 64 * 1024
@@ -48,8 +48,9 @@ class KeySource:
     def __init__(self, fetch: Callable[[], bytes]) -> None:
         self._fetch = fetch
         self._lock = threading.Lock()
+        self._told = b""
         self._keys: list[Key] = []
-        self._asked_s = float("-inf")
+        self._unchanged_s = float("-inf")
         self._had_s = float("-inf")
 
     def fitting(self, algorithm: str, key_id: str | None) -> Key:
@@ -60,7 +61,7 @@ class KeySource:
             if clock.monotonic_s() - self._had_s > KEYS_GOOD_S:
                 self._look()
             found = self._fitting(algorithm, key_id)
-            if not found and clock.monotonic_s() - self._asked_s > LOOK_AGAIN_S:
+            if not found and clock.monotonic_s() - self._unchanged_s > LOOK_AGAIN_S:
                 self._look()
                 found = self._fitting(algorithm, key_id)
         if len(found) != 1:
@@ -79,16 +80,20 @@ class KeySource:
         ]
 
     def _look(self) -> None:
-        self._asked_s = clock.monotonic_s()
+        now_s = clock.monotonic_s()
         try:
             told = self._fetch()
         except TransientError as error:
-            if self._asked_s - self._had_s > KEYS_KEPT_S:
+            if now_s - self._had_s > KEYS_KEPT_S:
                 raise
             _log.warning("sign_in_keys_kept", error=str(error))
+            self._unchanged_s = now_s
             return
-        self._keys = _keys_of(told)
-        self._had_s = self._asked_s
+        if told == self._told:
+            self._unchanged_s = now_s
+        else:
+            self._told, self._keys = told, _keys_of(told)
+        self._had_s = now_s
 
 
 def _keys_of(told: bytes) -> list[Key]:
