@@ -23,6 +23,7 @@ from serving import Api, serving
 
 from tillwire import clock
 from tillwire.config import Settings
+from tillwire.console.account import browser_of
 from tillwire.console.sign_in import local_path
 from tillwire.errors import ConfigurationError, TillwireError
 from tillwire.governance import audit, people
@@ -605,6 +606,30 @@ def test_a_changed_password_gives_the_session_another_token(browser: Browser, db
     assert browser.get("/account").status_code == 200
     browser.http.cookies.set("tillwire", before, domain="127.0.0.1")
     assert browser.get("/account").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36",
+            "Chrome, Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0 Safari/537.36 Edg/150.0",
+            "Edge, Windows",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 Version/26.0 Safari/604.1",
+            "Safari, iPhone",
+        ),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:150.0) Gecko/20100101 Firefox/150.0", "Firefox, Mac OS X"),
+        ("curl/8.0", "curl/8.0"),
+        ("", ""),
+    ],
+)
+def test_browsers_are_told_in_few_words(agent: str, words: str) -> None:
+    assert browser_of(agent) == words
 
 
 # ---------------------------------------------------------------- sessions

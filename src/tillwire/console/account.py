@@ -26,6 +26,17 @@ _OWN = needs(Operation.READ_CATALOGUE)
 """Everybody's own affairs: every role has it."""
 
 
+_BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+_SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "CrOS", "Linux")
+
+
+def browser_of(agent: str) -> str:
+    """A browser in few words, by what it calls itself; as it is where that says nothing known."""
+    browser = next((name for sign, name in _BROWSERS.items() if f"{sign}/" in agent), None)
+    system = next((name for name in _SYSTEMS if name in agent), None)
+    return ", ".join(one for one in (browser, system) if one) or agent[:40]
+
+
 def _session(request: AnyRequest) -> Session:
     found: Session | None = getattr(request.state, "session", None)
     if found is None:
@@ -40,7 +51,15 @@ def account(request: AnyRequest) -> Response[str]:
     with node.reading() as connection:
         (person,) = people.listed(connection, session.principal.name)
         places = sessions.of_person(connection, node.settings.access, person.name)
-    return render(request, "account.html", title="Account", person=person, places=places, current=session.digest.hex())
+    return render(
+        request,
+        "account.html",
+        title="Account",
+        person=person,
+        places=places,
+        current=session.digest.hex(),
+        browser_of=browser_of,
+    )
 
 
 def _confirmed(
