@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -18,8 +19,12 @@ from joserfc.jwk import RSAKey
 from oidc_provider import CLIENT, SECRET, Claims, Provider, forged, simulated
 from serving import Api, serving
 
-from tillwire.governance import audit, identities, people
+from tillwire import clock
+from tillwire.config import Oidc
+from tillwire.errors import TransientError
+from tillwire.governance import audit, identities, oidc, people
 from tillwire.governance.people import RoleGrant
+from tillwire.governance.sealing import Sealer
 
 KEY = "k" * 40
 GROUPS = """
@@ -438,6 +443,127 @@ def test_a_provider_that_is_away_is_told(browser: httpx2.Client, honest: Provide
     assert "does not answer" in told.text
     honest.down = False
     assert sign_in(browser).status_code == 303, "and begins anew when it is back"
+
+
+# ---------------------------------------------------------------- what the provider says of itself
+
+
+@pytest.fixture
+def own(honest: Provider) -> Iterator[Callable[..., oidc.Provider]]:
+    """Makes what a process knows of the provider."""
+    made: list[oidc.Provider] = []
+
+    def make(*, secret: str = SECRET, **settings: Any) -> oidc.Provider:
+        chosen = Oidc(**{"issuer": honest.url, "client_id": CLIENT} | settings)
+        redirect, sealer = "http://127.0.0.1:1/sign-in/oidc/callback", Sealer(KEY, purpose="test")
+        made.append(oidc.Provider(chosen, secret=secret, redirect_uri=redirect, sealer=sealer))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"issuer": "https://evil.example"},
+        {"token_endpoint": "http://evil.example/token"},
+        {"jwks_uri": "http://169.254.169.254/latest/meta-data"},
+        {"jwks_uri": "file:///etc/passwd"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"token_endpoint": None},
+        {"token_endpoint": ["https://a.example"]},
+    ],
+)
+def test_a_provider_that_says_what_is_not_sound_is_not_believed(
+    honest: Provider, own: Callable[..., oidc.Provider], metadata: Claims
+) -> None:
+    honest.metadata = metadata
+    with pytest.raises(oidc.SignInRefused):
+        own().begin("/")
+
+
+def test_a_provider_of_another_scheme_than_https_is_of_this_machine_alone(own: Callable[..., oidc.Provider]) -> None:
+    with pytest.raises(oidc.SignInRefused, match="not over https"):
+        oidc._refuse_unsafe("http://127.0.0.1/token", "https://login.example.com")
+
+
+def exchanged(provider: oidc.Provider) -> str:
+    """Who comes back from the provider."""
+    address, carried = provider.begin("/stores")
+    answer = at_provider(address)
+    attempt = provider.attempt(carried, answer)
+    assert attempt.there == "/stores"
+    return provider.finish(attempt, answer).name
+
+
+def test_the_secret_goes_where_the_provider_wants_it(honest: Provider, own: Callable[..., oidc.Provider]) -> None:
+    honest.user = somebody("anna")
+    assert exchanged(own()) == "anna"
+    honest.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    assert exchanged(own()) == "anna"
+    with pytest.raises(oidc.SignInRefused, match="401 'invalid_client'"):
+        exchanged(own(secret="another"))
+    with pytest.raises(oidc.SignInRefused, match="401 'invalid_client'"):
+        exchanged(own(secret=""))
+
+
+def test_a_code_is_no_good_with_another_verifier(honest: Provider, own: Callable[..., oidc.Provider]) -> None:
+    honest.user = somebody("anna")
+    provider = own()
+    address, carried = provider.begin("/")
+    answer = at_provider(address)
+    stolen = oidc.Attempt(seed="the thief's", there="/", made_s=int(time.time()))
+    with pytest.raises(oidc.SignInRefused, match="400 'invalid_grant'"):
+        provider.finish(stolen, answer)
+    assert provider.attempt(carried, answer).verifier != stolen.verifier
+
+
+def test_an_attempt_is_over_after_ten_minutes(
+    honest: Provider, own: Callable[..., oidc.Provider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = own()
+    address, carried = provider.begin("/")
+    answer = at_provider(address)
+    provider.attempt(carried, answer)
+    later = clock.now() + timedelta(seconds=oidc.GOOD_S)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    with pytest.raises(oidc.SignInRefused, match="too long"):
+        provider.attempt(carried, answer)
+
+
+def test_a_provider_that_is_away_is_not_asked_by_everybody(
+    honest: Provider, own: Callable[..., oidc.Provider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now[0])
+    provider = own()
+    honest.down = True
+    before = len(honest.asked)
+    for _ in range(5):
+        with pytest.raises(TransientError):
+            provider.begin("/")
+    assert len(honest.asked) == before + 1
+    honest.down = False
+    now[0] += oidc.AWAY_S
+    assert provider.begin("/")
+    honest.down = True
+    now[0] += oidc.METADATA_GOOD_S
+    assert provider.begin("/"), "what it has said of itself is kept"
+
+
+def test_groups_may_be_within_other_claims() -> None:
+    claims = {"sub": "1", "preferred_username": "anna", "realm_access": {"roles": ["a", 1]}, "https://x.example/g": "b"}
+    for claim, groups in (
+        ("realm_access.roles", {"a"}),
+        ("https://x.example/g", {"b"}),
+        ("realm_access.none", set()),
+        ("sub.roles", set()),
+        ("none", set()),
+    ):
+        found = oidc.identity_of(claims, Oidc(issuer="https://x.example", groups_claim=claim))
+        assert found.groups == groups, claim
 
 
 def test_nothing_secret_is_kept_or_told(

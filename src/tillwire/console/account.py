@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from tillwire.console.shell import AnyRequest, form_of, node_of, render, seen, stop
 from tillwire.console.sign_in import picture_of, sealer_of, where_of
-from tillwire.errors import TillwireError
+from tillwire.errors import TillwireError, TransientError
 from tillwire.governance import people, sessions
 from tillwire.governance.access import Operation
 from tillwire.governance.sessions import Session
@@ -62,24 +62,22 @@ def account(request: AnyRequest) -> Response[str]:
     )
 
 
-def _confirmed(
+async def _confirmed(
     request: AnyRequest, form: dict[str, str], act: Callable[[Connection, Session], Response[Any]], *, code: bool
 ) -> Response[Any]:
     """Do something for who shows their password once more, and if ``code`` a code of their authenticator, too."""
-    session, node = _session(request), node_of(request)
+    session, access = _session(request), node_of(request).settings.access
     shown, sealer = (form.get("code", ""), sealer_of(request)) if code else (None, None)
+    current, where = form.get("current", ""), where_of(request)
+
+    def confirm_and_act(connection: Connection) -> Response[Any]:
+        sessions.refuse_unconfirmed(connection, access, session, current, shown, sealer, where=where)
+        return act(connection, session)
+
     try:
-        with node.looking_at_passwords() as connection:
-            sessions.refuse_unconfirmed(
-                connection,
-                node.settings.access,
-                session,
-                form.get("current", ""),
-                shown,
-                sealer,
-                where=where_of(request),
-            )
-            return act(connection, session)
+        return await node_of(request).with_passwords(confirm_and_act)
+    except TransientError:
+        raise
     except TillwireError as error:
         return stop(request, str(error), "/account")
 
@@ -93,8 +91,8 @@ def _another_session(request: AnyRequest, connection: Connection, session: Sessi
     answer.cookies.append(cookie(request, token))
 
 
-@post("/account/password", include_in_schema=False, sync_to_thread=True, status_code=200, opt=_OWN)
-def password(request: AnyRequest, body: bytes) -> Response[Any]:
+@post("/account/password", include_in_schema=False, status_code=200, opt=_OWN)
+async def password(request: AnyRequest, body: bytes) -> Response[Any]:
     """Another password, for who knows the one of now. All other sessions end."""
     form = form_of(request, body)
 
@@ -108,7 +106,7 @@ def password(request: AnyRequest, body: bytes) -> Response[Any]:
         _another_session(request, connection, session, answer)
         return answer
 
-    return _confirmed(request, form, change, code=False)
+    return await _confirmed(request, form, change, code=False)
 
 
 @post("/account/sessions/end", include_in_schema=False, sync_to_thread=True, status_code=200, opt=_OWN)
@@ -127,8 +125,8 @@ def end(request: AnyRequest, body: bytes) -> Response[Any]:
     return seen("/account", f"{ended} {'session has' if ended == 1 else 'sessions have'} ended")
 
 
-@post("/account/authenticator", include_in_schema=False, sync_to_thread=True, status_code=200, opt=_OWN)
-def another(request: AnyRequest, body: bytes) -> Response[Any]:
+@post("/account/authenticator", include_in_schema=False, status_code=200, opt=_OWN)
+async def another(request: AnyRequest, body: bytes) -> Response[Any]:
     """Begin to take an authenticator, or another one."""
     form = form_of(request, body)
 
@@ -136,7 +134,7 @@ def another(request: AnyRequest, body: bytes) -> Response[Any]:
         sessions.begin_enrolling(connection, session, sealer_of(request))
         return Redirect("/account/authenticator", status_code=303)
 
-    return _confirmed(request, form, begin, code=True)
+    return await _confirmed(request, form, begin, code=True)
 
 
 @get("/account/authenticator", include_in_schema=False, sync_to_thread=True, opt=_OWN)
@@ -164,13 +162,15 @@ def confirmed(request: AnyRequest, body: bytes) -> Response[Any]:
             codes = people.enrol(connection, session.principal.name, secret, code, sealer)
             answer = render(request, "account_codes.html", title="Recovery codes", codes=codes)
             _another_session(request, connection, session, answer)
+    except TransientError:
+        raise
     except TillwireError as error:
         return stop(request, str(error), "/account/authenticator")
     return answer
 
 
-@post("/account/recovery", include_in_schema=False, sync_to_thread=True, status_code=200, opt=_OWN)
-def renewed(request: AnyRequest, body: bytes) -> Response[Any]:
+@post("/account/recovery", include_in_schema=False, status_code=200, opt=_OWN)
+async def renewed(request: AnyRequest, body: bytes) -> Response[Any]:
     """Other recovery codes."""
     form = form_of(request, body)
 
@@ -181,7 +181,7 @@ def renewed(request: AnyRequest, body: bytes) -> Response[Any]:
         codes = people.renew_codes(connection, person.name)
         return render(request, "account_codes.html", title="Recovery codes", codes=codes)
 
-    return _confirmed(request, form, renew, code=True)
+    return await _confirmed(request, form, renew, code=True)
 
 
 ROUTES = (account, password, end, another, shown, confirmed, renewed)

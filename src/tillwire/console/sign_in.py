@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,10 +13,11 @@ from litestar import Response, get, post
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.response import Redirect
 from markupsafe import Markup
+from psycopg import Connection
 
 from tillwire import bootstrap
 from tillwire.console.shell import AnyRequest, bare, form_of, node_of
-from tillwire.errors import TillwireError
+from tillwire.errors import TillwireError, TransientError
 from tillwire.governance import people, sessions
 from tillwire.governance.lockout import LockedOut
 from tillwire.governance.sealing import Sealer
@@ -105,16 +107,19 @@ def asked(request: AnyRequest) -> Response[str]:
     return _form(request)
 
 
-@post("/sign-in", include_in_schema=False, sync_to_thread=True, status_code=200)
-def signed_in(request: AnyRequest, body: bytes) -> Response[Any]:
+@post("/sign-in", include_in_schema=False, status_code=200)
+async def signed_in(request: AnyRequest, body: bytes) -> Response[Any]:
     """A name and a password."""
     refuse_other_sites(request)
     refuse_plain_http(request)
     node, form = node_of(request), form_of(request, body)
     name, password = form.get("name", ""), form.get("password", "")
+
+    def look(connection: Connection) -> str | None:
+        return sessions.sign_in(connection, node.settings.access, name, password, where=where_of(request))
+
     try:
-        with node.looking_at_passwords() as connection:
-            token = sessions.sign_in(connection, node.settings.access, name, password, where=where_of(request))
+        token = await node.with_passwords(look)
     except LockedOut as error:
         return _waits(_form(request, status=429, wrong=str(error)), error)
     if token is None:
@@ -134,15 +139,12 @@ async def code_shown(request: AnyRequest) -> Response[Any]:
     """A code of the authenticator, or a recovery code."""
     session = await _session(request, "totp")
     form = form_of(request, await request.body())
-    return await _step(request, session, "sign_in_code.html", "Your code", lambda: _prove(request, session, form))
+    return await _step(request, session, "sign_in_code.html", "Your code", partial(_prove, request, session, form))
 
 
-def _prove(request: AnyRequest, session: Session, form: dict[str, str]) -> str:
-    node = node_of(request)
-    with node.reading() as connection:
-        token = sessions.prove(
-            connection, node.settings.access, session, form.get("code", ""), sealer_of(request), where=where_of(request)
-        )
+def _prove(request: AnyRequest, session: Session, form: dict[str, str], connection: Connection) -> str:
+    access, code = node_of(request).settings.access, form.get("code", "")
+    token = sessions.prove(connection, access, session, code, sealer_of(request), where=where_of(request))
     if token is None:
         raise TillwireError("That is not the code of now, or it was used already.")
     return token
@@ -161,13 +163,12 @@ async def password_changed(request: AnyRequest) -> Response[Any]:
     session = await _session(request, "password")
     form = form_of(request, await request.body())
 
-    def change() -> str:
-        node, name = node_of(request), session.principal.name
+    def change(connection: Connection) -> str:
         if form.get("password") != form.get("again"):
             raise TillwireError("The two are not the same.")
-        with node.looking_at_passwords() as connection:
-            people.set_password(connection, name, form.get("password", ""), by=session.principal, but=session.digest)
-            return sessions.step_on(connection, node.settings.access, session, where=where_of(request))
+        name, given = session.principal.name, form.get("password", "")
+        people.set_password(connection, name, given, by=session.principal, but=session.digest)
+        return sessions.step_on(connection, node_of(request).settings.access, session, where=where_of(request))
 
     return await _step(request, session, "sign_in_password.html", "A password of your own", change)
 
@@ -207,6 +208,8 @@ async def enrolled(request: AnyRequest) -> Response[Any]:
                 secret = sessions.begin_enrolling(connection, session, sealer)
                 codes = people.enrol(connection, session.principal.name, secret, form.get("code", "").strip(), sealer)
                 token = sessions.step_on(connection, node.settings.access, session, where=where_of(request))
+        except TransientError:
+            raise
         except TillwireError as error:
             return _enrolling(request, session, str(error))
         node.signed_in.forget(session.digest)
@@ -218,10 +221,12 @@ async def enrolled(request: AnyRequest) -> Response[Any]:
 
 
 async def _step(
-    request: AnyRequest, session: Session, template: str, title: str, work: Callable[[], str]
+    request: AnyRequest, session: Session, template: str, title: str, work: Callable[[Connection], str]
 ) -> Response[Any]:
     try:
-        token = await asyncio.to_thread(work)
+        token = await node_of(request).with_passwords(work)
+    except TransientError:
+        raise
     except TillwireError as error:
         return _told(request, template, error, title=title)
     node_of(request).signed_in.forget(session.digest)

@@ -29,6 +29,9 @@ from tillwire.governance.sealing import Sealer
 GOOD_S = 600
 """How long somebody may take at the provider."""
 METADATA_GOOD_S = 3600.0
+AWAY_S = 5.0
+"""A provider that did not answer is not asked again for so long."""
+ASKED_PATIENCE_S = 1.0
 MOST_ANSWER = 1024 * 1024
 MOST_CODE = 4096
 _OF = "an attempt to sign in"
@@ -105,9 +108,10 @@ class Provider:
         self._secret = secret
         self._redirect_uri = redirect_uri
         self._sealer = sealer
-        self._http = httpx2.Client(timeout=10, follow_redirects=False)
+        self._http = httpx2.Client(timeout=httpx2.Timeout(5, connect=3), follow_redirects=False)
         self._lock = threading.Lock()
         self._metadata: tuple[float, Metadata] | None = None
+        self._away_until_s = float("-inf")
         self._keys = KeySource(lambda: self._get(self._told().jwks_uri))
 
     def close(self) -> None:
@@ -188,15 +192,24 @@ class Provider:
         return _decoded(answer.content, _Tokens, told.token_endpoint)
 
     def _told(self) -> Metadata:
-        """What the provider says of itself; asked anew every hour, and kept while it is away."""
-        with self._lock:
-            kept = self._metadata
-            if kept is not None and clock.monotonic_s() < kept[0]:
+        """What the provider says of itself; asked anew every hour, and kept while it is away. Whoever comes while it is
+        asked, or soon after it was in vain, does not wait for it.
+        """
+        kept = self._metadata
+        if kept is not None and clock.monotonic_s() < kept[0]:
+            return kept[1]
+        url = self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        if clock.monotonic_s() < self._away_until_s or not self._lock.acquire(timeout=ASKED_PATIENCE_S):
+            if kept is not None:
                 return kept[1]
-            url = self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+            raise TransientError(f"{url} was away a moment ago", retry_after_s=AWAY_S)
+        try:
+            if self._metadata is not kept and self._metadata is not None:  # somebody else has just asked
+                return self._metadata[1]
             try:
                 told = _decoded(self._get(url), Metadata, url)
             except TransientError:
+                self._away_until_s = clock.monotonic_s() + AWAY_S
                 if kept is None:
                     raise
                 told = kept[1]
@@ -206,6 +219,8 @@ class Provider:
                 _refuse_unsafe(address, self.settings.issuer)
             self._metadata = (clock.monotonic_s() + METADATA_GOOD_S, told)
             return told
+        finally:
+            self._lock.release()
 
     def _get(self, url: str) -> bytes:
         answer = self._call("GET", url, headers={"Accept": "application/json"})

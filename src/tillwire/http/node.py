@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -29,6 +28,7 @@ from tillwire.masterdata.places import Stores
 
 _intake_sql = sql.load("tillwire.intake", "intake.sql")
 _log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
 
 WATCH_EVERY_S = 1.0
 """A revoked key stays good for at most so long."""
@@ -63,7 +63,7 @@ class Node:
         self.stores = Stores()
         self.signed_in = SignedIn(self.pool, settings.access)
         self.provider = bootstrap.provider(settings)
-        self.signing_in = threading.BoundedSemaphore(SIGN_IN_AT_ONCE)
+        self._signing_in = asyncio.Semaphore(SIGN_IN_AT_ONCE)
         self._reaches: dict[tuple[Principal, Operation], Reach] = {}
         self._sending: dict[Principal, Sending] = {}
         self.backlog = 0
@@ -154,16 +154,23 @@ class Node:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
 
-    @contextlib.contextmanager
-    def looking_at_passwords(self) -> Iterator[psycopg.Connection]:
-        """As ``reading``, for few at a time; others wait without a connection. Raises ``TransientError``."""
-        if not self.signing_in.acquire(timeout=SIGN_IN_PATIENCE_S):
-            raise TransientError("too many people are signing in at this moment", retry_after_s=5)
-        try:
+    async def with_passwords(self, work: Callable[[psycopg.Connection], _T]) -> _T:
+        """Work that looks at passwords, with a connection and in a thread; few at a time, and who waits takes neither.
+        Raises ``TransientError`` for who would wait for long.
+        """
+
+        def alone() -> _T:
             with self.reading() as connection:
-                yield connection
+                return work(connection)
+
+        try:
+            await asyncio.wait_for(self._signing_in.acquire(), SIGN_IN_PATIENCE_S)
+        except TimeoutError as error:
+            raise TransientError("too many people are signing in at this moment", retry_after_s=5) from error
+        try:
+            return await asyncio.to_thread(alone)
         finally:
-            self.signing_in.release()
+            self._signing_in.release()
 
     async def principal(self, authorization: str, scope: Scope) -> Principal | None:
         """Who sends this header with a request; None for who has no key in force. A key that is not known yet may have
