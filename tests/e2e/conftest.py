@@ -6,14 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pyotp
 import pytest
-from console_kit import TOML, fill
+from console_kit import TOML, aside, fill
 from fixture_types import NewDatabase
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from serving import Api, serving
@@ -34,12 +32,6 @@ FLAGS = [
 Open = Callable[..., Page]
 
 
-def aside(work: Callable[..., Any], *given: Any) -> Any:
-    """Done in another thread: this one has the browser's event loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work, *given).result()
-
-
 def chromium() -> str:
     """Where the browser is; installed, if it is missing and that may be done. Skips if there is none."""
     found = shutil.which("chromium")
@@ -53,8 +45,9 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For one module: its event loop must not be there for tests that have their own."""
     path = chromium()
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -62,7 +55,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hub(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("e2e")
     (folder / "tillwire.toml").write_text(TOML)
@@ -72,7 +65,7 @@ def hub(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> 
             yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secrets_of_people(hub: Api) -> dict[str, str]:
     """The authenticator's secret of a person of each role, of one with all of them, and of another such one."""
     sealer, made = Sealer(KEY, purpose="people"), {}
@@ -119,7 +112,7 @@ def open_as(browser: Browser, hub: Api, secrets_of_people: dict[str, str]) -> It
     assert [error for error in errors if refused not in error] == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pictures of pages are kept: the folder that TILLWIRE_SCREENSHOTS names, or pytest's own."""
     folder = Path(os.environ.get("TILLWIRE_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from builders import line, sale, tender
-from conftest import aside
+from console_kit import aside
 from driving import accept, record, scalar
 from playwright.sync_api import Page, expect
 from serving import Api
 
 from tillwire.governance.access import ROLES
 
-if TYPE_CHECKING:
-    from conftest import Open
+Open = Callable[..., Page]
 
 DAY = "2026-03-02"
 DEEPER = [
