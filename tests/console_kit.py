@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
 import psycopg
 from builders import DAY, Event, day_close, line, masters, product, returned, sale, store, tender
@@ -96,3 +99,9 @@ def fill(url: str) -> None:
             " WHERE business_date < %s OR store < '7115'",
             (DAY,),
         )
+
+
+def aside(work: Callable[..., Any], *given: Any) -> Any:
+    """Done in another thread: this one has the browser's event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work, *given).result()

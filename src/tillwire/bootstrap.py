@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 import structlog
 
-from tillwire.config import ONLY, ErpPolicy, LateArrivals, Rules, Settings, erp_policies
+from tillwire.config import ONLY, Access, ErpPolicy, LateArrivals, Rules, Settings, erp_policies
 from tillwire.connectors import registry
 from tillwire.connectors.erp import CallbackConnector, CallWatch, ErpConnector, MasterSource
 from tillwire.connectors.spec import secrets_of
-from tillwire.errors import ConfigurationError
+from tillwire.errors import ConfigurationError, TillwireError
 from tillwire.events.follow import AsyncProjection
 from tillwire.events.recorded import InlineProjection
 from tillwire.exceptions.dry_run import Rehearsal
-from tillwire.governance.access import ALL, Reach
+from tillwire.governance.access import ALL, Reach, role_named
 from tillwire.governance.sealing import Sealer
 from tillwire.governance.tokens import Tokens
 from tillwire.intake.rules import Policy
@@ -38,6 +38,9 @@ from tillwire.sales.gift_cards import GiftCards
 from tillwire.sales.hourly import HourlySales
 from tillwire.sales.past import PastOfEvents
 from tillwire.sales.subledger import Subledger
+
+if TYPE_CHECKING:
+    from tillwire.governance.oidc import Provider
 
 _log = structlog.get_logger(__name__)
 
@@ -113,10 +116,47 @@ def _hub_key(settings: Settings) -> str:
     return settings.clients.token_key
 
 
-def sealer(settings: Settings) -> Sealer | None:
-    """What seals people's secrets; none if no key is set. Raises ``ConfigurationError`` if it cannot be read."""
+def sealer(settings: Settings, *, purpose: str = "people") -> Sealer | None:
+    """What seals secrets, by default people's; none if no key is set. Raises ``ConfigurationError`` for one that cannot
+    be read.
+    """
     key = _hub_key(settings)
-    return Sealer(key, purpose="people") if key else None
+    return Sealer(key, purpose=purpose) if key else None
+
+
+def check_access(access: Access) -> None:
+    """Raises ``ConfigurationError`` if the settings of access name roles that there are not."""
+    named = [("access.totp_roles", access.totp_roles)]
+    named += [(f"access.oidc.groups, {one.group}", one.roles) for one in access.oidc.groups]
+    for where, roles in named:
+        for role in roles:
+            try:
+                role_named(role)
+            except TillwireError as error:
+                raise ConfigurationError(f"{where}: {error}") from error
+
+
+def provider(settings: Settings) -> Provider | None:
+    """The company's own sign-in; none if none is set. Raises ``ConfigurationError`` for roles in the settings of access
+    that there are not, and if the secret's file cannot be read or there is no key to seal with.
+    """
+    check_access(settings.access)
+    oidc = settings.access.oidc
+    if not oidc.issuer:
+        return None
+    sealing = sealer(settings, purpose="signing in")
+    if sealing is None:
+        raise ConfigurationError("access.oidc needs clients.token_key, which seals what browsers carry to the provider")
+    secret = oidc.client_secret
+    if oidc.client_secret_file:
+        try:
+            secret = Path(oidc.client_secret_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"access.oidc.client_secret_file: {error}") from error
+    from tillwire.governance.oidc import Provider  # what it stands on takes memory that other processes do not need
+
+    redirect_uri = public_url(settings) + "/sign-in/oidc/callback"
+    return Provider(oidc, secret=secret, redirect_uri=redirect_uri, sealer=sealing)
 
 
 def tokens(settings: Settings) -> Tokens | None:
@@ -269,6 +309,8 @@ def secrets_written(content: Mapping[str, Any], settings: Settings) -> list[str]
     for one in content.get("connections", ()):
         places.append((f"connections.{one['name']}.settings", one["connector"], one.get("settings", {})))
     own = ["clients.token_key"] if content.get("clients", {}).get("token_key") else []
+    if content.get("access", {}).get("oidc", {}).get("client_secret"):
+        own.append("access.oidc.client_secret")
     return own + [
         f"{place}.{name}"
         for place, kind, given in places

@@ -22,6 +22,7 @@ PAGES: dict[str, Operation] = {
     "/proof": Operation.READ_SALES,
     "/audit": Operation.READ_AUDIT,
     "/account": Operation.READ_CATALOGUE,
+    "/account/authenticator": Operation.READ_CATALOGUE,
     "/people": Operation.ADMINISTER_ACCESS,
     "/live": Operation.READ_SERVICE_LEVELS,
 }
@@ -35,6 +36,10 @@ FORMS: dict[str, Operation] = {
     "/posting/journals/retry": Operation.WORK_LEDGER,
     "/posting/suspense/reclassify": Operation.WORK_LEDGER,
     "/account/password": Operation.READ_CATALOGUE,
+    "/account/sessions/end": Operation.READ_CATALOGUE,
+    "/account/authenticator": Operation.READ_CATALOGUE,
+    "/account/authenticator/confirm": Operation.READ_CATALOGUE,
+    "/account/recovery": Operation.READ_CATALOGUE,
     "/people/{name}/{action}": Operation.ADMINISTER_ACCESS,
 }
 """What forms are sent to. What an action on one exception needs beside is in its own table."""
@@ -49,6 +54,8 @@ DOORS = (
     ("GET", "/sign-in/enrol"),
     ("POST", "/sign-in/enrol"),
     ("POST", "/sign-out"),
+    ("GET", "/sign-in/oidc"),
+    ("GET", "/sign-in/oidc/callback"),
     ("GET", "/static/{digest}/{name}"),
 )
 """Open to who is not signed in, or not yet wholly."""

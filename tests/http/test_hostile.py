@@ -116,7 +116,7 @@ def raw_request(api: Api, content: bytes) -> bytes:
     return b""
 
 
-HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/cloudevents+json\r\n"
+HEAD = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/cloudevents+json\r\n"
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/cloude
         HEAD + b"X: " + b"y" * 2_000_000 + b"\r\n\r\n",
         HEAD + b"\xff\xfe: \x00\r\n\r\n",
         b"POST /v1/events\r\n\r\n",
-        b"GET /v1/trace/%00%ff%ed%a0%80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /v1/exceptions?code=%ff&after=%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /v1/reconciliation?store=%00&from=9999-99-99 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /v1/reconciliation?store=%ed%a0%80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /v1/schemas/..%2f..%2fetc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /v1/trace/%00%ff%ed%a0%80 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /v1/exceptions?code=%ff&after=%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /v1/reconciliation?store=%00&from=9999-99-99 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /v1/reconciliation?store=%ed%a0%80 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /v1/schemas/..%2f..%2fetc HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500,
         b"\x00" * 100_000,
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tillwire import bootstrap, config
@@ -55,6 +56,9 @@ def test_the_environment_overrides_the_file(toml: Path) -> None:
     assert settings.erp.settings == {"url": "environment", "company": "file"}
 
 
+OIDC = "[access.oidc]\nissuer = 'https://login.example.com'\nclient_id = 'hub'\n"
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -76,6 +80,17 @@ def test_the_environment_overrides_the_file(toml: Path) -> None:
         ("[clients]\ntoken_key = 'short'", "token_key"),
         (f"[clients]\ntoken_key = '{'x' * 40}'\ntoken_key_file = 'k'", "token_key_file"),
         ("[relay]\nsubject_prefix = '>'", "subject_prefix"),
+        ("[access]\nfree_failures = 0", "free_failures"),
+        ("[access.oidc]\nclient_id = 'hub'", "access.oidc.issuer"),
+        ("[access.oidc]\nissuer = 'http://login.example.com'\nclient_id = 'hub'", "access.oidc.issuer"),
+        ("[access.oidc]\nissuer = 'https://login.example.com?x=1'\nclient_id = 'hub'", "access.oidc.issuer"),
+        ("[access.oidc]\nissuer = 'https://login.example.com'", "access.oidc.client_id"),
+        (f"{OIDC}client_secret = 's'\nclient_secret_file = 'f'", "client_secret_file"),
+        (f"{OIDC}scopes = ['profile']", "scopes"),
+        (f"{OIDC}algorithms = []", "algorithms"),
+        (f"{OIDC}algorithms = ['HS256']", "algorithms"),
+        (f"{OIDC}algorithms = ['none']", "algorithms"),
+        (f"{OIDC}[http]\nhost = '0.0.0.0'", "public_url"),
         ("this is no toml", "tillwire.toml"),
     ],
 )
@@ -136,3 +151,29 @@ def test_an_inbox_needs_a_connector_that_reads_files_and_belongs_to_one_connecti
     assert list(bootstrap.inbound_connectors(config.Settings(connections=(one,)))) == ["one"]
     with pytest.raises(ConfigurationError, match=r"connections.other.inbox: it is also that of one"):
         bootstrap.inbound_connectors(config.Settings(connections=(one, other)))
+
+
+def test_roles_that_there_are_not_are_named_with_their_place() -> None:
+    group = config.OidcGroup(group="shops", roles=("viewer", "king"))
+    for access, place in (
+        (config.Access(totp_roles=("finances",)), "access.totp_roles: there is no role 'finances'"),
+        (config.Access(oidc=config.Oidc(groups=(group,))), "access.oidc.groups, shops: there is no role 'king'"),
+    ):
+        with pytest.raises(ConfigurationError, match=place):
+            bootstrap.check_access(access)
+    bootstrap.check_access(config.Access())
+
+
+def test_a_companys_sign_in_needs_a_key_to_seal_with(tmp_path: Path) -> None:
+    oidc = config.Oidc(issuer="https://login.example.com", client_id="hub", client_secret_file=str(tmp_path / "absent"))
+    settings = config.Settings(access=config.Access(oidc=oidc))
+    with pytest.raises(ConfigurationError, match="token_key"):
+        bootstrap.provider(settings)
+    clients = config.Clients(token_key="k" * 40)
+    with pytest.raises(ConfigurationError, match="client_secret_file"):
+        bootstrap.provider(msgspec.structs.replace(settings, clients=clients))
+
+
+def test_a_secret_in_the_file_is_told_of() -> None:
+    content = {"access": {"oidc": {"client_secret": "s"}}}
+    assert bootstrap.secrets_written(content, config.Settings()) == ["access.oidc.client_secret"]

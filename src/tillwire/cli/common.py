@@ -34,6 +34,11 @@ def print_error(message: str) -> None:
     errors.print(styled(("error:", "red"), " ", message), highlight=False, soft_wrap=True)
 
 
+def print_note(message: str) -> None:
+    """One line to standard error, word for word: what was done, where standard output is for what it gave."""
+    Console(stderr=True, markup=False, emoji=False).print(message, highlight=False, soft_wrap=True)
+
+
 def settings_of(data: Path | None = None) -> config.Settings:
     """Settings for a command that speaks to a running hub: its own, if it was started on ``data``."""
     settings = config.load()

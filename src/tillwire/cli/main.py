@@ -200,6 +200,7 @@ def check(*, data: DataFolder = DATA) -> int:
         bootstrap.erp_connector(settings, policy).close()  # its settings are the connector's own to judge
     bootstrap.inbound_connectors(settings)
     bootstrap.tokens(settings)
+    bootstrap.check_access(settings.access)
     bootstrap.check_inboxes(settings)
     path, content = config.written(None, os.environ)
     for place in bootstrap.secrets_written(content, settings):

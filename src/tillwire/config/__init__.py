@@ -6,6 +6,7 @@ The environment overrides the file: ``TILLWIRE_DATABASE_URL``, ``TILLWIRE_NATS_U
 
 from __future__ import annotations
 
+from tillwire.config.access import Access, Oidc, OidcGroup
 from tillwire.config.checks import check, is_loopback
 from tillwire.config.loading import load, written
 from tillwire.config.posting import (
@@ -23,7 +24,6 @@ from tillwire.config.posting import (
     erp_policies,
 )
 from tillwire.config.sections import (
-    Access,
     Clients,
     CodeRule,
     Connection,
@@ -74,6 +74,8 @@ __all__ = [
     "LateStores",
     "Mode",
     "Objective",
+    "Oidc",
+    "OidcGroup",
     "Posting",
     "Relay",
     "Rules",

@@ -44,10 +44,33 @@ def check(settings: Settings) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(f"connections: {', '.join(twice)} is there more than once: names are unique")
+    _check_oidc(settings)
     check_posting(settings.posting, settings.erp, settings.erps)
     check_objectives(settings.objectives)
     check_alerts(settings.alerts, settings.smtp, settings.alert_routes)
     check_telemetry(settings.telemetry)
+
+
+def _check_oidc(settings: Settings) -> None:
+    oidc = settings.access.oidc
+    if not oidc.issuer:
+        if oidc.client_id or oidc.groups:
+            raise ConfigurationError("access.oidc.issuer is missing: whose client_id and groups are these?")
+        return
+    parts = urlsplit(oidc.issuer)
+    sound = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not sound or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(f"access.oidc.issuer: {oidc.issuer!r} is no address such as https://login.example.com")
+    if not oidc.client_id:
+        raise ConfigurationError("access.oidc.client_id is missing: the provider gives one for this hub")
+    if oidc.client_secret and oidc.client_secret_file:
+        raise ConfigurationError("access.oidc.client_secret and client_secret_file are both set: which of them counts?")
+    if "openid" not in oidc.scopes:
+        raise ConfigurationError("access.oidc.scopes needs openid: without it there is no ID token")
+    if not oidc.algorithms:
+        raise ConfigurationError("access.oidc.algorithms is empty: no ID token would do")
+    if not settings.http.public_url and not is_loopback(settings.http.host):
+        raise ConfigurationError("access.oidc needs http.public_url: the provider sends people back there")
 
 
 def _check_http(http: Http) -> None:

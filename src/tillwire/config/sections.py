@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from tillwire.config.access import Access
 from tillwire.config.posting import Erp, ErpInstance, Positive, Posting
 from tillwire.config.service_levels import (
     DEFAULT_OBJECTIVES,
@@ -196,17 +197,6 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     drop: Drop = Drop()
     """How files are taken from the inbox; see below."""
     enabled: bool = True
-
-
-class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How people sign in (`tillwire user`)."""
-
-    idle_minutes: Positive = 30
-    """Who does nothing for so long is signed out."""
-    session_hours: Positive = 12
-    """Everybody is signed out after so long."""
-    totp_roles: tuple[str, ...] = ("finance", "approver", "administrator")
-    """Roles whose people need an authenticator's code beside their password. Others may have one."""
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -118,8 +118,9 @@ def way(stops: Sequence[Stop], links: Sequence[Link]) -> Markup:
 
 
 def _svg(width: float, height: float, content: str, title: str, told: str, kind: str) -> Markup:
+    role = "group" if "<a " in content else "img"  # what leads somewhere is no picture to who cannot see it
     described = f"<desc>{escape(told)}</desc>" if told else ""
     return Markup(
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" class="{kind}" role="img" aria-label="{escape(title)}"'
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" class="{kind}" role="{role}" aria-label="{escape(title)}"'
         f' preserveAspectRatio="xMidYMid meet">{described}{content}</svg>'
     )

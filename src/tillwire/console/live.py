@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -15,8 +15,9 @@ from psycopg_pool import PoolTimeout
 
 from tillwire import clock
 from tillwire.database import sql
+from tillwire.errors import TransientError
 from tillwire.governance.access import Operation
-from tillwire.http.access import needs
+from tillwire.http.access import caller, needs
 from tillwire.http.node import Node
 
 _sql = sql.load("tillwire.console", "console.sql")
@@ -44,18 +45,22 @@ class Live:
         (first_s, first), (last_s, last) = self._recorded[0], self._recorded[-1]
         return (last - first) / (last_s - first_s) if last_s > first_s else None
 
-    async def follow(self) -> AsyncIterator[ServerSentEventMessage]:
-        """Messages for one page, until it goes."""
+    async def follow(self, may: Callable[[], Awaitable[bool]]) -> AsyncIterator[ServerSentEventMessage]:
+        """Messages for one page, until it goes or whoever looks at it ``may`` no more, which is asked at each beat."""
         queue: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
         self._listeners.add(queue)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._watch())
         try:
             yield ServerSentEventMessage(event="beat", data="", retry=2000)
+            beat_s = clock.monotonic_s() + BEAT_S
             while True:
                 try:
-                    topics = await asyncio.wait_for(queue.get(), BEAT_S)
+                    topics = await asyncio.wait_for(queue.get(), max(0.0, beat_s - clock.monotonic_s()))
                 except TimeoutError:
+                    if not await may():
+                        return
+                    beat_s = clock.monotonic_s() + BEAT_S
                     yield ServerSentEventMessage(event="beat", data="")
                 else:
                     yield ServerSentEventMessage(event="changed", data=topics)
@@ -95,4 +100,12 @@ def live_of(node: Node) -> Live:
 @get("/live", include_in_schema=False, opt=needs(Operation.READ_SERVICE_LEVELS))
 async def live(request: Request[Any, Any, Any]) -> ServerSentEvent:
     """Names of topics as they change (server-sent events): nothing of what has changed."""
-    return ServerSentEvent(live_of(request.app.state.node).follow())
+
+    async def may() -> bool:
+        try:
+            principal = await caller(request)
+        except TransientError:  # the database is away: nothing is told, and whoever looked may still look
+            return True
+        return principal is not None and principal.may(Operation.READ_SERVICE_LEVELS)
+
+    return ServerSentEvent(live_of(request.app.state.node).follow(may))

@@ -15,9 +15,11 @@ from tillwire.console import (
     exceptions,
     live,
     overview,
+    people,
     posting,
     proof,
     sign_in,
+    single_sign_on,
     stores,
     transactions,
 )
@@ -34,6 +36,7 @@ PAGES: list[Any] = [
     *proof.ROUTES,
     *audit.ROUTES,
     *account.ROUTES,
+    *people.ROUTES,
 ]
 
 
@@ -41,5 +44,5 @@ def router() -> list[Any]:
     """Pages, the files they need, and what tells them of changes."""
     handlers: Any = {HTTPException: on_http_exception, TransientError: on_transient, Exception: on_unexpected}
     pages = Router("/", guards=[page_granted], route_handlers=[*PAGES, live.live], exception_handlers=handlers)
-    doors = Router("/", route_handlers=list(sign_in.ROUTES), exception_handlers=handlers)
+    doors = Router("/", route_handlers=[*sign_in.ROUTES, *single_sign_on.ROUTES], exception_handlers=handlers)
     return [pages, doors, assets.served]

@@ -227,6 +227,11 @@ def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any
         there = STAGES.get(session.stage, "/sign-in") if session is not None else "/sign-in"
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return Redirect(f"{there}?{urlencode({'next': wanted})}", status_code=303)
+    principal = getattr(request.state, "principal", None)
+    if error.status_code == 403 and request.method == "GET" and request.url.path == "/" and principal is not None:
+        first = next(iter(sections_of(principal)), None)  # the overview is not everybody's first page
+        if first is not None:
+            return Redirect(first.path, status_code=303)
     return told(request, error.status_code, error.detail or "")
 
 

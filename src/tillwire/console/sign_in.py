@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 import segno
 from litestar import Response, get, post
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.response import Redirect
 from markupsafe import Markup
+from psycopg import Connection
 
 from tillwire import bootstrap
 from tillwire.console.shell import AnyRequest, bare, form_of, node_of
-from tillwire.errors import ConfigurationError, TillwireError
+from tillwire.errors import TillwireError, TransientError
 from tillwire.governance import people, sessions
+from tillwire.governance.lockout import LockedOut
 from tillwire.governance.sealing import Sealer
-from tillwire.governance.sessions import LockedOut, Session
+from tillwire.governance.sessions import From, Session
 from tillwire.http.access import refuse_other_sites
-from tillwire.http.signed_in import cookie
+from tillwire.http.signed_in import cookie, is_private
 
+QUIET = 4
+"""Modules of light around a QR code (ISO/IEC 18004): without them some cameras do not find it."""
 WRONG = "That name and that password do not go together."
 
 
@@ -31,19 +36,24 @@ def local_path(text: str) -> str:
     return text if good and "\\" not in text else "/"
 
 
-def _from(request: AnyRequest) -> dict[str, str]:
+def where_of(request: AnyRequest) -> From:
+    """From where somebody asks."""
     address = node_of(request).callers.address(dict(request.scope))
-    return {"address": str(address or "unknown"), "agent": request.headers.get("user-agent", "")[:200]}
+    return From(str(address or "unknown"), request.headers.get("user-agent", ""))
 
 
-def _sealer(request: AnyRequest) -> Sealer:
+def sealer_of(request: AnyRequest) -> Sealer:
+    """What seals people's secrets. Raises ``HTTPException`` if the hub has no key."""
     found = bootstrap.sealer(node_of(request).settings)
     if found is None:
-        raise ConfigurationError("codes need a key: set clients.token_key or clients.token_key_file")
+        detail = (
+            "Authenticators need a key of this hub: whoever runs it sets clients.token_key or clients.token_key_file."
+        )
+        raise HTTPException(status_code=409, detail=detail)
     return found
 
 
-def _on(request: AnyRequest, token: str, there: str) -> Response[Any]:
+def go_on(request: AnyRequest, token: str, there: str) -> Response[Any]:
     """To the next page, with a new session's cookie."""
     return Redirect(there, status_code=303, cookies=[cookie(request, token)])
 
@@ -65,33 +75,56 @@ def _page(request: AnyRequest, template: str, *, status: int = 200, **context: A
 
 
 def _told(request: AnyRequest, template: str, error: Exception, **context: Any) -> Response[str]:
-    locked = isinstance(error, LockedOut)
-    answer = _page(request, template, status=429 if locked else 400, wrong=str(error), **context)
     if isinstance(error, LockedOut):
-        answer.headers["Retry-After"] = str(error.wait_s)
+        return _waits(_page(request, template, status=429, wrong=str(error), **context), error)
+    return _page(request, template, status=400, wrong=str(error), **context)
+
+
+def _waits(answer: Response[str], error: LockedOut) -> Response[str]:
+    answer.headers["Retry-After"] = str(error.wait_s)
     return answer
+
+
+def refuse_plain_http(request: AnyRequest) -> None:
+    """Raises ``PermissionDeniedException`` where whoever is on the way would read passwords and cookies."""
+    if not is_private(request) and not node_of(request).settings.access.plain_http:
+        raise PermissionDeniedException(
+            "Nobody signs in over http from another machine. Open the https address of this hub; whoever runs it names "
+            "that in http.public_url, or allows this with access.plain_http."
+        )
+
+
+def _form(request: AnyRequest, *, status: int = 200, wrong: str = "") -> Response[str]:
+    provider = node_of(request).provider
+    company = provider.settings.title if provider is not None else ""
+    return _page(request, "sign_in.html", status=status, title="Sign in", wrong=wrong, company=company)
 
 
 @get("/sign-in", include_in_schema=False, sync_to_thread=False)
 def asked(request: AnyRequest) -> Response[str]:
     """The form."""
-    return _page(request, "sign_in.html", title="Sign in")
+    refuse_plain_http(request)
+    return _form(request)
 
 
-@post("/sign-in", include_in_schema=False, sync_to_thread=True, status_code=200)
-def signed_in(request: AnyRequest, body: bytes) -> Response[Any]:
+@post("/sign-in", include_in_schema=False, status_code=200)
+async def signed_in(request: AnyRequest, body: bytes) -> Response[Any]:
     """A name and a password."""
     refuse_other_sites(request)
+    refuse_plain_http(request)
     node, form = node_of(request), form_of(request, body)
-    name, password = form.get("name", "").strip(), form.get("password", "")
+    name, password = form.get("name", ""), form.get("password", "")
+
+    def look(connection: Connection) -> str | None:
+        return sessions.sign_in(connection, node.settings.access, name, password, where=where_of(request))
+
     try:
-        with node.reading() as connection:
-            token = sessions.sign_in(connection, node.settings.access, name, password, **_from(request))
+        token = await node.with_passwords(look)
     except LockedOut as error:
-        return _told(request, "sign_in.html", error, title="Sign in")
+        return _waits(_form(request, status=429, wrong=str(error)), error)
     if token is None:
-        return _page(request, "sign_in.html", status=401, title="Sign in", wrong=WRONG)
-    return _on(request, token, local_path(request.query_params.get("next", "/")))
+        return _form(request, status=401, wrong=WRONG)
+    return go_on(request, token, local_path(request.query_params.get("next", "/")))
 
 
 @get("/sign-in/code", include_in_schema=False)
@@ -106,15 +139,12 @@ async def code_shown(request: AnyRequest) -> Response[Any]:
     """A code of the authenticator, or a recovery code."""
     session = await _session(request, "totp")
     form = form_of(request, await request.body())
-    return await _step(request, session, "sign_in_code.html", "Your code", lambda: _prove(request, session, form))
+    return await _step(request, session, "sign_in_code.html", "Your code", partial(_prove, request, session, form))
 
 
-def _prove(request: AnyRequest, session: Session, form: dict[str, str]) -> str:
-    node = node_of(request)
-    with node.reading() as connection:
-        token = sessions.prove(
-            connection, node.settings.access, session, form.get("code", ""), _sealer(request), **_from(request)
-        )
+def _prove(request: AnyRequest, session: Session, form: dict[str, str], connection: Connection) -> str:
+    access, code = node_of(request).settings.access, form.get("code", "")
+    token = sessions.prove(connection, access, session, code, sealer_of(request), where=where_of(request))
     if token is None:
         raise TillwireError("That is not the code of now, or it was used already.")
     return token
@@ -133,13 +163,12 @@ async def password_changed(request: AnyRequest) -> Response[Any]:
     session = await _session(request, "password")
     form = form_of(request, await request.body())
 
-    def change() -> str:
-        node, name = node_of(request), session.principal.name
+    def change(connection: Connection) -> str:
         if form.get("password") != form.get("again"):
             raise TillwireError("The two are not the same.")
-        with node.reading() as connection:
-            people.set_password(connection, name, form.get("password", ""), by=session.principal, but=session.digest)
-            return sessions.step_on(connection, node.settings.access, session, **_from(request))
+        name, given = session.principal.name, form.get("password", "")
+        people.set_password(connection, name, given, by=session.principal, but=session.digest)
+        return sessions.step_on(connection, node_of(request).settings.access, session, where=where_of(request))
 
     return await _step(request, session, "sign_in_password.html", "A password of your own", change)
 
@@ -152,14 +181,18 @@ async def enrol_asked(request: AnyRequest) -> Response[str]:
 
 
 def _enrolling(request: AnyRequest, session: Session, wrong: str) -> Response[str]:
-    node = node_of(request)
-    with node.reading() as connection:
-        secret = sessions.begin_enrolling(connection, session, _sealer(request))
-    node.signed_in.forget(session.digest)
-    uri = people.address_of(secret, session.principal.name, "Tillwire")
-    picture = Markup(segno.make(uri, error="m").svg_inline(scale=5, border=2, dark=None, svgclass="qr", lineclass=None))
+    with node_of(request).reading() as connection:
+        secret = sessions.begin_enrolling(connection, session, sealer_of(request))
+    picture = picture_of(secret, session.principal.name)
     title = "An authenticator"
     return _page(request, "sign_in_enrol.html", title=title, secret=secret, picture=picture, wrong=wrong)
+
+
+def picture_of(secret: str, name: str) -> Markup:
+    """A QR code for an authenticator, without a style of its own."""
+    made = segno.make(people.address_of(secret, name, "Tillwire"), error="m")
+    looks = {"border": QUIET, "dark": "#000", "light": "#fff", "svgclass": "qr", "lineclass": None}
+    return Markup(made.svg_inline(omitsize=True, **looks))
 
 
 @post("/sign-in/enrol", include_in_schema=False, status_code=200)
@@ -169,12 +202,14 @@ async def enrolled(request: AnyRequest) -> Response[Any]:
     form = form_of(request, await request.body())
 
     def enrol() -> Response[Any]:
-        node, sealer = node_of(request), _sealer(request)
+        node, sealer = node_of(request), sealer_of(request)
         try:
             with node.reading() as connection:
                 secret = sessions.begin_enrolling(connection, session, sealer)
                 codes = people.enrol(connection, session.principal.name, secret, form.get("code", "").strip(), sealer)
-                token = sessions.step_on(connection, node.settings.access, session, **_from(request))
+                token = sessions.step_on(connection, node.settings.access, session, where=where_of(request))
+        except TransientError:
+            raise
         except TillwireError as error:
             return _enrolling(request, session, str(error))
         node.signed_in.forget(session.digest)
@@ -186,14 +221,16 @@ async def enrolled(request: AnyRequest) -> Response[Any]:
 
 
 async def _step(
-    request: AnyRequest, session: Session, template: str, title: str, work: Callable[[], str]
+    request: AnyRequest, session: Session, template: str, title: str, work: Callable[[Connection], str]
 ) -> Response[Any]:
     try:
-        token = await asyncio.to_thread(work)
+        token = await node_of(request).with_passwords(work)
+    except TransientError:
+        raise
     except TillwireError as error:
         return _told(request, template, error, title=title)
     node_of(request).signed_in.forget(session.digest)
-    return _on(request, token, local_path(request.query_params.get("next", "/")))
+    return go_on(request, token, local_path(request.query_params.get("next", "/")))
 
 
 @post("/sign-out", include_in_schema=False, status_code=200)

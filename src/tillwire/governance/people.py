@@ -4,10 +4,13 @@ time-based code (RFC 6238), whose secret is sealed, and recovery codes that are 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import argon2
@@ -27,10 +30,9 @@ _hasher = argon2.PasswordHasher()
 
 LEAST_PASSWORD = 12
 MOST_PASSWORD = 256
+MOST_NAME = 64
 RECOVERY_CODES = 10
 STEP_S = 30
-_NOBODY = _hasher.hash("nobody has this password")
-"""What an unknown person's password is checked against: it takes as long as a known one's."""
 
 
 class RoleGrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ class RoleGrant(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     stores: tuple[str, ...] = ("*",)
     companies: tuple[str, ...] = ("*",)
+    by_groups: bool = False
+    """By their groups at the company's sign-in, and as these were told last; nobody here gives or takes it."""
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +59,10 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the password is to be changed at the next sign-in."""
     grants: tuple[RoleGrant, ...]
     seen_at: datetime | None
+    has_password: bool
+    """Who signs in by the company's sign-in alone has none."""
+    identities: tuple[str, ...]
+    """Who they are at the company's sign-in: issuer and subject."""
 
 
 def principal_of(name: str, grants: Iterable[RoleGrant]) -> Principal:
@@ -83,26 +91,46 @@ def checked_password(password: str, name: str) -> str:
     return password
 
 
+def checked_name(name: str) -> str:
+    """A name that somebody can have. Raises ``TillwireError``."""
+    sound = unicodedata.normalize("NFKC", name) == name and name.isprintable() and name == name.strip()
+    if not name or len(name) > MOST_NAME or not sound or "/" in name:
+        raise TillwireError(f"{name!r} is no name: up to {MOST_NAME} printable characters without / and blanks around")
+    return name
+
+
+def typed_name(text: str) -> str:
+    """A name as somebody has typed it, as it could be kept."""
+    return unicodedata.normalize("NFKC", text).strip()[:MOST_NAME]
+
+
+def new_password() -> str:
+    """A password that nobody has thought of: 100 random bits."""
+    letters = base64.b32encode(secrets.token_bytes(13)).decode().lower()[:20]
+    return "-".join(letters[at : at + 5] for at in range(0, 20, 5))
+
+
 def add(
     connection: psycopg.Connection,
     name: str,
-    password: str,
+    password: str | None,
     grants: Sequence[RoleGrant],
     *,
     by: Principal | str,
     display: str = "",
     must_change: bool = True,
 ) -> None:
-    """Make somebody known. Raises ``TillwireError`` for a name, a password or a role that cannot be."""
-    if not name or len(name) > 64 or not name.isprintable() or name != name.strip() or "/" in name:
-        raise TillwireError(f"{name!r} is no name: up to 64 printable characters without / and blanks around")
+    """Make somebody known; without a password for who signs in by the company's sign-in alone. Raises ``TillwireError``
+    for a name, a password or a role that cannot be.
+    """
+    checked_name(name)
     for one in grants:
         role_named(one.role)
     told = {
         "name": name,
         "display": display or name,
-        "password": _hasher.hash(checked_password(password, name)),
-        "must_change": must_change,
+        "password": None if password is None else _hasher.hash(checked_password(password, name)),
+        "must_change": must_change and password is not None,
     }
     with connection.transaction():
         if connection.execute(_sql.add, told).fetchone() is None:
@@ -129,12 +157,15 @@ def listed(connection: psycopg.Connection, name: str | None = None) -> list[Pers
             must_change=row[6],
             grants=tuple(msgspec.convert(one, RoleGrant) for one in row[7]),
             seen_at=row[8],
+            has_password=row[9],
+            identities=tuple(row[10]),
         )
         for row in connection.execute(_sql.people, {"name": name})
     ]
 
 
-def _known(connection: psycopg.Connection, name: str) -> tuple[Any, ...]:
+def known(connection: psycopg.Connection, name: str) -> tuple[Any, ...]:
+    """Somebody's row, locked until the transaction ends. Raises ``TillwireError`` if there is nobody of the name."""
     row = connection.execute(_sql.lock, (name,)).fetchone()
     if row is None:
         raise TillwireError(f"there is nobody {name!r}")
@@ -145,7 +176,7 @@ def grant(connection: psycopg.Connection, name: str, given: RoleGrant, *, by: Pr
     """Give somebody a role. Raises ``TillwireError``."""
     role_named(given.role)
     with connection.transaction():
-        _known(connection, name)
+        known(connection, name)
         connection.execute(_sql.grant, {"name": name, "role": given.role, **_lists(given)})
         audit.note(connection, by, "grant role", name, msgspec.to_builtins(given))
 
@@ -153,9 +184,9 @@ def grant(connection: psycopg.Connection, name: str, given: RoleGrant, *, by: Pr
 def revoke(connection: psycopg.Connection, name: str, role: str, *, by: Principal | str) -> None:
     """Take a role from somebody, wherever they have it. Raises ``TillwireError`` if they have it nowhere."""
     with connection.transaction():
-        _known(connection, name)
+        known(connection, name)
         if not connection.execute(_sql.drop_grant, {"name": name, "role": role}).rowcount:
-            raise TillwireError(f"{name} has no role {role!r}")
+            raise TillwireError(f"{name} has been given no role {role!r} here (what groups give, groups take)")
         audit.note(connection, by, "revoke role", name, {"role": role})
 
 
@@ -164,8 +195,13 @@ def disable(connection: psycopg.Connection, name: str, *, by: Principal | str, d
     with connection.transaction():
         if connection.execute(_sql.disable, {"name": name, "disabled": disabled}).fetchone() is None:
             raise TillwireError(f"there is nobody {name!r}")
-        connection.execute(_sql.end_sessions, {"name": name, "but": None})
+        end_sessions(connection, name)
         audit.note(connection, by, "disable person" if disabled else "enable person", name)
+
+
+def end_sessions(connection: psycopg.Connection, name: str) -> None:
+    """Sign somebody out, wherever they are signed in."""
+    connection.execute(_sql.end_sessions, {"name": name, "but": None})
 
 
 def set_password(
@@ -180,7 +216,7 @@ def set_password(
     """Give somebody another password; all their sessions end, ``but`` one. Raises ``TillwireError``."""
     hashed = _hasher.hash(checked_password(password, name))
     with connection.transaction():
-        _known(connection, name)
+        known(connection, name)
         connection.execute(_sql.set_password, {"name": name, "password": hashed, "must_change": must_change})
         connection.execute(_sql.end_sessions, {"name": name, "but": but})
         audit.note(connection, by, "change password", name)
@@ -189,18 +225,30 @@ def set_password(
 def reset_totp(connection: psycopg.Connection, name: str, *, by: Principal | str) -> None:
     """Take somebody's codes away, who has lost them: they enrol anew. Raises ``TillwireError``."""
     with connection.transaction():
-        _known(connection, name)
+        known(connection, name)
         connection.execute(_sql.set_totp, {"name": name, "totp": None, "step": 0, "recovery": []})
-        connection.execute(_sql.end_sessions, {"name": name, "but": None})
+        end_sessions(connection, name)
         audit.note(connection, by, "reset codes", name)
 
 
 def password_is(hashed: str | None, password: str) -> bool:
     """Whether it is the password. The same work is done for who is not known (``hashed`` none)."""
     try:
-        return _hasher.verify(hashed or _NOBODY, password[: MOST_PASSWORD + 1]) and hashed is not None
+        return _hasher.verify(hashed or _nobody(), password[: MOST_PASSWORD + 1]) and hashed is not None
     except argon2.exceptions.VerificationError:
         return False
+
+
+@cache
+def _nobody() -> str:
+    """What an unknown person's password is checked against: it takes as long as a known one's."""
+    return _hasher.hash(secrets.token_urlsafe())
+
+
+def strengthen(connection: psycopg.Connection, name: str, hashed: str, password: str) -> None:
+    """Hash a password anew that was hashed when less was asked of hashes."""
+    if _hasher.check_needs_rehash(hashed):
+        connection.execute(_sql.strengthen, {"name": name, "was": hashed, "password": _hasher.hash(password)})
 
 
 def enrol(connection: psycopg.Connection, name: str, secret: str, code: str, sealer: Sealer) -> list[str]:
@@ -208,11 +256,26 @@ def enrol(connection: psycopg.Connection, name: str, secret: str, code: str, sea
     step = _step_of(secret, code, 0)
     if step is None:
         raise TillwireError("this is not the code that the secret shows now")
-    codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(RECOVERY_CODES)]
+    codes = _new_codes()
     told = {"name": name, "totp": sealer.seal(secret, name), "step": step, "recovery": [_digest(one) for one in codes]}
     with connection.transaction():
         connection.execute(_sql.set_totp, told)
         audit.note(connection, name, "enrol codes", name, kind="person")
+    return codes
+
+
+def _new_codes() -> list[str]:
+    """Of 80 random bits each: as many as make a digest that can be computed fast hard to turn back."""
+    letters = [base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(RECOVERY_CODES)]
+    return ["-".join(one[at : at + 4] for at in range(0, 16, 4)) for one in letters]
+
+
+def renew_codes(connection: psycopg.Connection, name: str) -> list[str]:
+    """Other recovery codes in the place of those that are left; they are kept nowhere."""
+    codes = _new_codes()
+    with connection.transaction():
+        connection.execute(_sql.set_recovery, {"name": name, "recovery": [_digest(one) for one in codes]})
+        audit.note(connection, name, "renew recovery codes", name, kind="person")
     return codes
 
 
@@ -222,7 +285,7 @@ def code_is(connection: psycopg.Connection, name: str, code: str, sealer: Sealer
     """
     cleaned = code.strip().replace(" ", "").lower()
     with connection.transaction():
-        _, totp, last, *_ = _known(connection, name)
+        _, totp, last, *_ = known(connection, name)
         if totp is None:
             return False
         step = _step_of(sealer.open(bytes(totp), name), cleaned, last)

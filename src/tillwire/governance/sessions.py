@@ -1,4 +1,4 @@
-"""Signing in: from a name and a password, over a code, to a session; and how long those wait who fail.
+"""Signing in: from a name and a password, or from what a company's sign-in tells, over a code, to a session.
 
 A session's token is made anew at each step, so that one that was there before signing in is good for nothing after it.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -18,28 +17,22 @@ from tillwire import clock
 from tillwire.config import Access
 from tillwire.database import sql
 from tillwire.errors import TillwireError
-from tillwire.governance import audit, people
+from tillwire.governance import audit, identities, lockout, people
 from tillwire.governance.access import Principal
+from tillwire.governance.identities import Identity
 from tillwire.governance.people import RoleGrant
 from tillwire.governance.sealing import Sealer
 
-_sql = sql.load("tillwire.governance", "people.sql")
+_sql = sql.load("tillwire.governance", "sessions.sql")
 
 SESSION = _sql.session
 Stage = Literal["totp", "enrol", "password", "full"]
-FREE_FAILURES = 5
-"""So many failures are answered at once; each further one doubles the wait."""
-FREE_OF_ADDRESS = 50
-"""The same for an address, behind which there may be a whole office."""
-MOST_WAIT_S = 900
+ON_THE_WAY = timedelta(minutes=15)
+"""How long somebody may take to sign in, or to take another authenticator."""
 
 
-class LockedOut(TillwireError):
-    """Too many failures: nothing is looked at until the wait is over."""
-
-    def __init__(self, wait_s: int) -> None:
-        super().__init__(f"too many attempts have failed: try again in {wait_s} s")
-        self.wait_s = wait_s
+class NotLetIn(TillwireError):
+    """Somebody is who they are, and has no business here; the message is for them."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +43,25 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     display: str
     stage: Stage
     csrf: str
-    pending: bytes | None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody is signed in."""
+
+    digest: str
+    """In hexadecimal digits."""
+    made_at: datetime
+    seen_at: datetime
+    address: str
+    agent: str
+    """The browser, as it calls itself."""
+
+
+class From(msgspec.Struct, frozen=True):
+    """From where somebody asks."""
+
+    address: str
+    agent: str = ""
 
 
 def digest_of(token: str) -> bytes:
@@ -60,103 +71,128 @@ def digest_of(token: str) -> bytes:
 
 def session_of(digest: bytes, row: tuple[Any, ...]) -> Session:
     """A session from a row of ``SESSION``. Until it is full, its person may do nothing."""
-    name, display, stage, csrf, pending, grants = row
+    name, display, stage, csrf, grants = row
     given = [msgspec.convert(one, RoleGrant) for one in grants] if stage == "full" else []
-    return Session(
-        digest=digest,
-        principal=people.principal_of(name, given),
-        display=display,
-        stage=stage,
-        csrf=csrf,
-        pending=None if pending is None else bytes(pending),
-    )
+    return Session(digest=digest, principal=people.principal_of(name, given), display=display, stage=stage, csrf=csrf)
 
 
-def sign_in(
-    connection: psycopg.Connection, settings: Access, name: str, password: str, *, address: str, agent: str
-) -> str | None:
+def sign_in(connection: psycopg.Connection, settings: Access, name: str, password: str, *, where: From) -> str | None:
     """A session's token for who knows the password; none for who does not, or is not known: the two are alike.
 
     Raises ``LockedOut``.
     """
-    subjects = [f"person {name[:64]}", f"address {address}"]
-    _refuse_locked(connection, subjects)
+    typed = people.typed_name(name)
+    subjects = lockout.subjects_of(typed, where.address)
+    lockout.attempt(connection, settings, subjects)
+    row = connection.execute(_sql.who, (typed,)).fetchone()
+    known, hashed, has_totp, must_change, disabled, roles = row or ("", None, False, False, False, ())
+    good = people.password_is(hashed, password)
     with connection.transaction():
-        row = connection.execute(_sql.who, (name[:64],)).fetchone()
-        good = people.password_is(row[0] if row else None, password) and row is not None and not row[3]
-        if not good or row is None:
-            connection.execute(_sql.failed, {"subjects": subjects})
-            audit.note(connection, name[:64], "sign-in failed", f"address {address}", kind="person")
+        if not good or disabled:
+            told = known or "(somebody unknown)"  # not what was typed: it may be a password
+            audit.note(connection, told, "sign-in failed", f"address {where.address}", kind="person")
             return None
-        connection.execute(_sql.sweep, {"idle_s": settings.idle_minutes * 60})
-        token = _open(connection, settings, name, _stage_after_password(settings, row), address, agent)
-        if row[1] is None:
-            connection.execute(_sql.forgiven, (subjects,))
-        audit.note(connection, name, "sign in", f"address {address}", kind="person")
+        people.strengthen(connection, known, hashed, password)
+        _sweep(connection, settings)
+        stage: Stage = "totp" if has_totp else _stage(settings, must_change, has_totp=False, roles=roles)
+        lockout.succeeded(connection, subjects, wholly=stage != "totp")
+        token = _open(connection, settings, known, stage, where)
+        audit.note(connection, known, "sign in", f"address {where.address}", kind="person")
         return token
 
 
-def _stage_after_password(settings: Access, row: tuple[Any, ...]) -> Stage:
-    _, totp, must_change, _, roles = row
-    if totp is not None:
-        return "totp"
+def sign_in_as(connection: psycopg.Connection, settings: Access, identity: Identity, *, where: From) -> str:
+    """A session's token for whom a provider vouches. Raises ``NotLetIn`` for who has no business here."""
+    with connection.transaction():
+        name, why = identities.take(connection, settings.oidc, identity)
+        told = {"issuer": identity.issuer, "subject": identity.subject}
+        act = "sign-in refused" if why else "sign in"
+        if not why:
+            _sweep(connection, settings)
+            (person,) = people.listed(connection, name)
+            roles = {one.role for one in person.grants}
+            vouched = settings.oidc.second_factor == "provider" or (
+                settings.oidc.second_factor == "told" and identity.strong
+            )
+            if vouched:
+                stage: Stage = "full"
+            else:
+                stage = "totp" if person.has_totp else _stage(settings, False, has_totp=False, roles=roles)
+            token = _open(connection, settings, name, stage, where)
+        audit.note(connection, name or identity.subject, act, f"address {where.address}", told, kind="person")
+    if why:
+        raise NotLetIn(why)
+    return token
+
+
+def _stage(settings: Access, must_change: bool, *, has_totp: bool, roles: Any) -> Stage:
+    """What comes next for who has shown all that they have."""
     if must_change:
         return "password"
-    return "enrol" if set(roles) & set(settings.totp_roles) else "full"
-
-
-def _stage_after_code(must_change: bool) -> Stage:
-    return "password" if must_change else "full"
+    return "enrol" if not has_totp and set(roles) & set(settings.totp_roles) else "full"
 
 
 def prove(
-    connection: psycopg.Connection,
-    settings: Access,
-    session: Session,
-    code: str,
-    sealer: Sealer,
-    *,
-    address: str,
-    agent: str,
+    connection: psycopg.Connection, settings: Access, session: Session, code: str, sealer: Sealer, *, where: From
 ) -> str | None:
     """The next session's token for who has shown a code; none for a wrong or a used one. Raises ``LockedOut``."""
     name = session.principal.name
-    subjects = [f"person {name}", f"address {address}"]
-    _refuse_locked(connection, subjects)
+    subjects = lockout.subjects_of(name, where.address)
+    lockout.attempt(connection, settings, subjects)
     with connection.transaction():
         if not people.code_is(connection, name, code, sealer):
-            connection.execute(_sql.failed, {"subjects": subjects})
-            audit.note(connection, name, "code failed", f"address {address}", kind="person")
+            audit.note(connection, name, "code failed", f"address {where.address}", kind="person")
             return None
+        lockout.succeeded(connection, subjects)
         (person,) = people.listed(connection, name)
-        connection.execute(_sql.end_session, (session.digest,))
-        connection.execute(_sql.forgiven, (subjects,))
-        return _open(connection, settings, name, _stage_after_code(person.must_change), address, agent)
+        stage = _stage(settings, person.must_change, has_totp=True, roles=())
+        return _next(connection, settings, session, stage, where)
 
 
-def step_on(connection: psycopg.Connection, settings: Access, session: Session, *, address: str, agent: str) -> str:
-    """The next session's token for who has enrolled codes, or changed the password as was asked for."""
+def step_on(connection: psycopg.Connection, settings: Access, session: Session, *, where: From) -> str:
+    """The next session's token for who has enrolled codes, or changed their password."""
     (person,) = people.listed(connection, session.principal.name)
-    if person.must_change:
-        stage: Stage = "password"
-    elif not person.has_totp and {one.role for one in person.grants} & set(settings.totp_roles):
-        stage = "enrol"
-    else:
-        stage = "full"
+    roles = {one.role for one in person.grants}
+    stage = _stage(settings, person.must_change, has_totp=person.has_totp, roles=roles)
     with connection.transaction():
-        connection.execute(_sql.end_session, (session.digest,))
-        return _open(connection, settings, person.name, stage, address, agent)
+        return _next(connection, settings, session, stage, where)
 
 
-def knows_password(connection: psycopg.Connection, name: str, password: str, *, address: str) -> bool:
-    """Whether somebody who is signed in knows their own password. Raises ``LockedOut``."""
-    subjects = [f"person {name}", f"address {address}"]
-    _refuse_locked(connection, subjects)
-    row = connection.execute(_sql.who, (name,)).fetchone()
-    if row is not None and people.password_is(row[0], password):
-        return True
-    connection.execute(_sql.failed, {"subjects": subjects})
-    return False
+def _next(connection: psycopg.Connection, settings: Access, session: Session, stage: Stage, where: From) -> str:
+    """Another session in the place of one, which ends. Raises ``NotLetIn`` if it has ended already."""
+    if connection.execute(_sql.end_session, (session.digest,)).fetchone() is None:
+        raise NotLetIn("You have been signed out.")
+    return _open(connection, settings, session.principal.name, stage, where)
+
+
+def refuse_unconfirmed(
+    connection: psycopg.Connection,
+    settings: Access,
+    session: Session,
+    password: str,
+    code: str | None,
+    sealer: Sealer | None,
+    *,
+    where: From,
+) -> None:
+    """Raises ``TillwireError`` unless whoever is signed in shows their password once more and, where ``code`` is one, a
+    code of their authenticator, as far as they have them. Raises ``LockedOut``.
+    """
+    name = session.principal.name
+    (person,) = people.listed(connection, name)
+    subjects = lockout.subjects_of(name, where.address)
+    lockout.attempt(connection, settings, subjects)
+    hashed = (connection.execute(_sql.who, (name,)).fetchone() or (None, None))[1]
+    good = not person.has_password or people.password_is(hashed, password)
+    with connection.transaction():
+        if good and code is not None and person.has_totp and sealer is not None:
+            good = people.code_is(connection, name, code, sealer)
+        if good:
+            lockout.succeeded(connection, subjects)
+        else:
+            audit.note(connection, session.principal, "confirmation failed", f"address {where.address}")
+    if not good:
+        raise TillwireError("That is not your password of now, or not the code of now.")
 
 
 def sign_out(connection: psycopg.Connection, digest: bytes) -> None:
@@ -167,23 +203,60 @@ def sign_out(connection: psycopg.Connection, digest: bytes) -> None:
             audit.note(connection, row[0], "sign out", kind="person")
 
 
+def end(
+    connection: psycopg.Connection, name: str, *, by: Principal | str, only: bytes | None, but: bytes | None
+) -> int:
+    """End one session of somebody, or all of them ``but`` one; how many have ended."""
+    with connection.transaction():
+        ended = connection.execute(_sql.end_of_person, {"name": name, "only": only, "but": but}).rowcount
+        if ended:
+            audit.note(connection, by, "end sessions", name, {"sessions": ended})
+        return ended
+
+
 def begin_enrolling(connection: psycopg.Connection, session: Session, sealer: Sealer) -> str:
     """The secret that is being enrolled in this session; the same until it is."""
-    if session.pending is not None:
-        return sealer.open(session.pending, session.principal.name)
-    secret = people.new_secret()
-    sealed = sealer.seal(secret, session.principal.name)
-    connection.execute(_sql.set_pending, {"digest": session.digest, "pending": sealed})
+    secret = enrolling(connection, session, sealer)
+    if secret is None:
+        secret = people.new_secret()
+        until = int((clock.now() + ON_THE_WAY).timestamp())
+        sealed = sealer.seal(f"{secret} {until}", session.principal.name)
+        connection.execute(_sql.set_pending, {"digest": session.digest, "pending": sealed})
     return secret
 
 
-def of_person(connection: psycopg.Connection, name: str) -> list[tuple[Any, ...]]:
-    """Where somebody is signed in: digest in hexadecimal digits, since when, last seen, address, browser."""
-    return connection.execute(_sql.sessions, (name,)).fetchall()
+def enrolling(connection: psycopg.Connection, session: Session, sealer: Sealer) -> str | None:
+    """The secret that is being enrolled in this session, if one is."""
+    row = connection.execute(_sql.pending, (session.digest,)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    secret, _, until = sealer.open(bytes(row[0]), session.principal.name).partition(" ")
+    return secret if until.isdigit() and clock.now().timestamp() < int(until) else None
 
 
-def _open(connection: psycopg.Connection, settings: Access, name: str, stage: Stage, address: str, agent: str) -> str:
+def of_person(connection: psycopg.Connection, settings: Access, name: str) -> list[Place]:
+    """Where somebody is signed in, the last seen first."""
+    told = {"name": name, "idle_s": settings.idle_minutes * 60}
+    return [
+        Place(digest=row[0], made_at=row[1], seen_at=row[2], address=row[3], agent=row[4])
+        for row in connection.execute(_sql.of_person, told)
+    ]
+
+
+def use_once(connection: psycopg.Connection, digest: bytes, ends_at: datetime) -> bool:
+    """Whether what has this digest is used for the first time; told anew until it has ended by itself."""
+    return connection.execute(_sql.use, {"digest": digest, "ends_at": ends_at}).fetchone() is not None
+
+
+def _sweep(connection: psycopg.Connection, settings: Access) -> None:
+    connection.execute(_sql.sweep, {"idle_s": settings.idle_minutes * 60})
+    connection.execute(_sql.sweep_used)
+    lockout.sweep(connection)
+
+
+def _open(connection: psycopg.Connection, settings: Access, name: str, stage: Stage, where: From) -> str:
     token = secrets.token_urlsafe(32)
+    lasts = timedelta(hours=settings.session_hours) if stage == "full" else ON_THE_WAY
     connection.execute(
         _sql.open_session,
         {
@@ -191,19 +264,9 @@ def _open(connection: psycopg.Connection, settings: Access, name: str, stage: St
             "name": name,
             "stage": stage,
             "csrf": secrets.token_urlsafe(32),
-            "ends_at": clock.now() + timedelta(minutes=settings.session_hours * 60 if stage == "full" else 15),
-            "address": address[:100],
-            "agent": agent[:200],
+            "ends_at": clock.now() + lasts,
+            "address": where.address[:100],
+            "agent": where.agent[:200],
         },
     )
     return token
-
-
-def _refuse_locked(connection: psycopg.Connection, subjects: Sequence[str]) -> None:
-    for subject, failures, last in connection.execute(_sql.failures, (list(subjects),)):
-        free = FREE_FAILURES if subject.startswith("person ") else FREE_OF_ADDRESS
-        if failures >= free:
-            wait_s = min(MOST_WAIT_S, 2 ** min(failures - free, 20))
-            left_s = wait_s - (clock.now() - last).total_seconds()
-            if left_s > 0:
-                raise LockedOut(max(1, round(left_s)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -53,9 +54,16 @@ def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     if connection.scope.get("method") in ("GET", "HEAD", "OPTIONS"):
         return
     site, origin = connection.headers.get("sec-fetch-site", ""), connection.headers.get("origin", "")
-    host = origin.partition("://")[2]
-    if site not in ("", "same-origin", "none") or (origin and host != connection.headers.get("host", "")):
+    if site not in ("", "same-origin", "none") or (origin and not _is_own(connection, origin)):
         raise PermissionDeniedException("this was sent by a page of another site")
+
+
+def _is_own(connection: ASGIConnection[Any, Any, Any, Any], origin: str) -> bool:
+    """Whether an origin is this hub: as it was asked for, or as it is reached from outside (``http.public_url``)."""
+    public = urlsplit(connection.app.state.node.settings.http.public_url)
+    return origin.partition("://")[2] == connection.headers.get("host", "") or (
+        bool(public.netloc) and origin == f"{public.scheme}://{public.netloc}"
+    )
 
 
 async def granted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -31,8 +32,9 @@ from tillwire.http import (
     service_levels,
 )
 from tillwire.http.access import granted
-from tillwire.http.events import Application, EventsEndpoint
+from tillwire.http.events import EventsEndpoint
 from tillwire.http.node import Node
+from tillwire.http.outer import Application, OwnMachine, WithHeaders, headers_of
 from tillwire.http.problem import on_http_exception, on_transient, on_unexpected
 from tillwire.observability.alerts import SilenceRefused
 
@@ -40,7 +42,11 @@ from tillwire.observability.alerts import SilenceRefused
 def create_app(settings: Settings) -> Application:
     """The API on ``settings``; connects when it starts."""
     node = Node(settings)
-    return EventsEndpoint(node, routes_of(node, settings))
+    headers = headers_of(settings.http.public_url)
+    application = EventsEndpoint(node, WithHeaders(routes_of(node, settings), headers), headers)
+    if settings.http.api_keys == "off":
+        return OwnMachine(application, urlsplit(settings.http.public_url).hostname or "")
+    return application
 
 
 def routes_of(node: Node, settings: Settings) -> Litestar:

@@ -5,6 +5,8 @@ The page is rendered here, without any script or outside network.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 from typing import Any
 
@@ -343,15 +345,21 @@ def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
     return Response(msgspec.json.encode(document(request.app)), media_type=MediaType.JSON)
 
 
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h2 code { font-size: 1rem; } .method { font-weight: 700; text-transform: uppercase; }
+pre { overflow-x: auto; padding: 1rem; border: 1px solid; border-radius: .5rem; font-size: .85rem; }
+td, th { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0; }
+"""
+_STYLE_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Tillwire API</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-h2 code {{ font-size: 1rem; }} .method {{ font-weight: 700; text-transform: uppercase; }}
-pre {{ overflow-x: auto; padding: 1rem; border: 1px solid; border-radius: .5rem; font-size: .85rem; }}
-td, th {{ text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0; }}
-</style><h1>Tillwire API</h1>
+<style>{style}</style><h1>Tillwire API</h1>
 <p>The contract as a machine reads it: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).
 Send <code>Authorization: Bearer</code> with a key made by <code>tillwire client add</code>, or with a token given
 for one at <code>/oauth/token</code>.</p>
@@ -382,4 +390,5 @@ def documentation_page(request: Request[Any, Any, Any]) -> Response[str]:
         f"<pre>{html.escape(msgspec.json.format(msgspec.json.encode(schema)).decode())}</pre></details>"
         for name, schema in sorted(described["components"]["schemas"].items())
     )
-    return Response(_PAGE.format(operations=operations, schemas=schemas), media_type=MediaType.HTML)
+    page = _PAGE.format(style=_STYLE, operations=operations, schemas=schemas)
+    return Response(page, media_type=MediaType.HTML, headers={"Content-Security-Policy": _POLICY})

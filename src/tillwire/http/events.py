@@ -6,7 +6,7 @@ more than half of what a single sale costs. All other paths go on to the applica
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from tillwire import clock
 from tillwire.errors import TransientError
 from tillwire.http.node import Node
+from tillwire.http.outer import Application, Pair, Receive, Scope, Send
 from tillwire.http.problem import PROBLEM_JSON, SHOW_A_KEY, Problem, problem
 from tillwire.http.sending import NOT_GRANTED, Sending
 from tillwire.intake.door import BodyRefused, Prepared, Refusal, read_batch, read_one
@@ -27,11 +28,6 @@ REJECTED = "rejected"
 MOST_HELD_BYTES = 512 * 1024 * 1024
 """Bodies that one API process holds at a time, from their first byte to their answer: while the database is slow,
 further ones are answered 503 before they are read."""
-
-Scope = dict[str, Any]
-Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
-Application = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 
 
 class EventOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -56,7 +52,7 @@ class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class _Answer(Exception):
     """A request that is answered before its events are looked at."""
 
-    def __init__(self, content: Problem, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(self, content: Problem, *headers: Pair) -> None:
         super().__init__(content.title)
         self.content = content
         self.headers = headers
@@ -72,8 +68,9 @@ _CONFLICT_DETAIL = "this key was accepted before with other content; that stays,
 class EventsEndpoint:
     """An ASGI application that answers POST /v1/events and hands everything else on."""
 
-    def __init__(self, node: Node, application: Application) -> None:
+    def __init__(self, node: Node, application: Application, headers: tuple[Pair, ...]) -> None:
         self._node = node
+        self._headers = headers
         self._application = application
         self._most_bytes = node.settings.http.most_body_bytes
         self._held_bytes = 0
@@ -87,13 +84,19 @@ class EventsEndpoint:
             return
         try:
             status, media_type, body = await self._answer(scope, receive)
-            await _respond(send, status, media_type, body)
+            await self._respond(send, status, media_type, body)
         except _Answer as answer:
-            await _respond(send, answer.content.status, _PROBLEM_TYPE, _encode(answer.content), answer.headers)
+            await self._respond(send, answer.content.status, _PROBLEM_TYPE, _encode(answer.content), *answer.headers)
         except TransientError as error:
             wait = str(max(1, round(error.retry_after_s or 1))).encode()
             told = problem(503, "unavailable", str(error))
-            await _respond(send, 503, _PROBLEM_TYPE, _encode(told), ((b"retry-after", wait),))
+            await self._respond(send, 503, _PROBLEM_TYPE, _encode(told), (b"retry-after", wait))
+
+    async def _respond(self, send: Send, status: int, media_type: Pair, body: bytes, *headers: Pair) -> None:
+        length = (b"content-length", str(len(body)).encode())
+        told = [media_type, length, *headers, *self._headers]
+        await send({"type": "http.response.start", "status": status, "headers": told})
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, tuple[bytes, bytes], bytes]:
         if scope["method"] != "POST":
@@ -206,18 +209,6 @@ def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int, str, str
         elif name == b"authorization":
             authorization = value.decode("latin-1")
     return kind, length, encoding, authorization
-
-
-async def _respond(
-    send: Send,
-    status: int,
-    media_type: tuple[bytes, bytes],
-    body: bytes,
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [media_type, length, *headers]})
-    await send({"type": "http.response.body", "body": body})
 
 
 _REFUSED_STATUS = {"malformed JSON": 400, "nested too deep": 400, "wrong encoding": 400, NOT_GRANTED: 403}

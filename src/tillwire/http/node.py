@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -29,6 +29,7 @@ from tillwire.observability.acknowledged import Acknowledged
 
 _intake_sql = sql.load("tillwire.intake", "intake.sql")
 _log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
 
 WATCH_EVERY_S = 1.0
 """A revoked key stays good for at most so long."""
@@ -38,6 +39,10 @@ LOOK_AGAIN_S = 0.05
 
 MOST_REACHES = 10_000
 """Reaches that are remembered until clients or stores change."""
+
+SIGN_IN_AT_ONCE = 2
+"""People whose passwords are looked at, at a time: each takes much memory and the time of a whole core, on purpose."""
+SIGN_IN_PATIENCE_S = 10.0
 
 _POOL: dict[str, Any] = {"timeout": 5, "reconnect_timeout": 2, "kwargs": {"autocommit": True}}
 """A pool waits ever longer between attempts to connect, up to ``reconnect_timeout``: else a hub would stay unready
@@ -58,6 +63,8 @@ class Node:
         self.callers = Callers(bootstrap.tokens(settings), networks_of(settings.http.trusted_proxies))
         self.stores = Stores()
         self.signed_in = SignedIn(self.pool, settings.access)
+        self.provider = bootstrap.provider(settings)
+        self._signing_in = asyncio.Semaphore(SIGN_IN_AT_ONCE)
         self._reaches: dict[tuple[Principal, Operation], Reach] = {}
         self._sending: dict[Principal, Sending] = {}
         self.backlog = 0
@@ -102,6 +109,8 @@ class Node:
         await self.group_commit.stop()
         await self.pool.close()
         await asyncio.to_thread(self._readers.close)
+        if self.provider is not None:
+            self.provider.close()
 
     async def _look_for_ever(self) -> None:
         while True:
@@ -147,6 +156,24 @@ class Node:
                 yield connection
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise TransientError("the database is away", retry_after_s=1) from error
+
+    async def with_passwords(self, work: Callable[[psycopg.Connection], _T]) -> _T:
+        """Work that looks at passwords, with a connection and in a thread; few at a time, and who waits takes neither.
+        Raises ``TransientError`` for who would wait for long.
+        """
+
+        def alone() -> _T:
+            with self.reading() as connection:
+                return work(connection)
+
+        try:
+            await asyncio.wait_for(self._signing_in.acquire(), SIGN_IN_PATIENCE_S)
+        except TimeoutError as error:
+            raise TransientError("too many people are signing in at this moment", retry_after_s=5) from error
+        try:
+            return await asyncio.to_thread(alone)
+        finally:
+            self._signing_in.release()
 
     async def principal(self, authorization: str, scope: Scope) -> Principal | None:
         """Who sends this header with a request; None for who has no key in force. A key that is not known yet may have

@@ -42,10 +42,14 @@ def problem(
     return Problem(type=kind, title=title, status=status, detail=detail, pointer=pointer, instance=instance)
 
 
+def encoded(content: Problem) -> bytes:
+    """The problem as it is sent."""
+    return msgspec.json.encode(content)
+
+
 def respond(content: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
     """The problem as a response."""
-    body = msgspec.json.encode(content)
-    return Response(body, status_code=content.status, media_type=PROBLEM_JSON, headers=headers)
+    return Response(encoded(content), status_code=content.status, media_type=PROBLEM_JSON, headers=headers)
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

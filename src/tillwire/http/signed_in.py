@@ -10,9 +10,10 @@ from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tillwire import clock
-from tillwire.config import Access
+from tillwire.config import Access, is_loopback
 from tillwire.errors import TransientError
 from tillwire.governance.sessions import SESSION, Session, digest_of, session_of
+from tillwire.http.outer import host_of
 
 GOOD_S = 1.0
 MOST_KEPT = 10_000
@@ -27,32 +28,37 @@ class SignedIn:
     def __init__(self, pool: AsyncConnectionPool, settings: Access) -> None:
         self._pool = pool
         self._settings = settings
-        self._kept: dict[bytes, tuple[float, Session | None]] = {}
+        self._kept: dict[bytes, tuple[float, bool, Session | None]] = {}
 
     async def session(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Session | None:
         """The session whose cookie was sent. Raises ``TransientError`` while the database is away."""
-        token = connection.cookies.get(SECURE_COOKIE if is_secure(connection) else COOKIE, "")
+        token = connection.cookies.get(name_of(connection), "")
         if not token or len(token) > 100:
             return None
-        digest = digest_of(token)
+        digest, done = digest_of(token), does_something(connection)
         kept = self._kept.get(digest)
-        if kept is not None and clock.monotonic_s() < kept[0]:
-            return kept[1]
+        if kept is not None and clock.monotonic_s() < kept[0] and done <= kept[1]:
+            return kept[2]
         try:
             async with self._pool.connection() as database:
-                parameters = {"digest": digest, "idle_s": self._settings.idle_minutes * 60}
+                parameters = {"digest": digest, "idle_s": self._settings.idle_minutes * 60, "done": done}
                 row = await (await database.execute(SESSION.encode(), parameters)).fetchone()
         except (OperationalError, PoolTimeout, OSError) as error:
             raise TransientError("the database is away; who is signed in cannot be told", retry_after_s=1) from error
         found = None if row is None else session_of(digest, row)
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        self._kept[digest] = (clock.monotonic_s() + GOOD_S, found)
+        self._kept[digest] = (clock.monotonic_s() + GOOD_S, done, found)
         return found
 
     def forget(self, digest: bytes) -> None:
         """A session has changed by this process's own doing: look again."""
         self._kept.pop(digest, None)
+
+
+def does_something(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether somebody asks for this, and not a page of theirs that follows what happens while nobody is there."""
+    return connection.url.path != "/live" and "x-live" not in connection.headers
 
 
 def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
@@ -61,15 +67,28 @@ def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     return connection.url.scheme == "https" or public.startswith("https://")
 
 
-def cookie(connection: ASGIConnection[Any, Any, Any, Any], token: str | None) -> Cookie:
-    """The cookie that opens a session; without a token, the one that takes it away."""
-    secure = is_secure(connection)
+def is_private(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether nobody on the way can read what is sent: it comes over https, or does not leave this machine."""
+    return is_secure(connection) or is_loopback(host_of(connection.scope["headers"]))
+
+
+def name_of(connection: ASGIConnection[Any, Any, Any, Any], suffix: str = "") -> str:
+    """The name of a cookie."""
+    return (SECURE_COOKIE if is_secure(connection) else COOKIE) + suffix
+
+
+def cookie(
+    connection: ASGIConnection[Any, Any, Any, Any], token: str | None, suffix: str = "", most_s: int | None = None
+) -> Cookie:
+    """The cookie that opens a session; without a token, the one that takes it away. ``suffix``: one for something else,
+    that is kept for ``most_s``.
+    """
     return Cookie(
-        key=SECURE_COOKIE if secure else COOKIE,
+        key=name_of(connection, suffix),
         value=token or "",
         path="/",
-        secure=secure,
+        secure=is_secure(connection),
         httponly=True,
         samesite="lax",
-        max_age=None if token else 0,
+        max_age=most_s if token else 0,
     )

@@ -74,8 +74,8 @@ def _section(name: str, struct: type, *, many: bool = False) -> str:
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             continue
         default = "required" if field.required else f"`{default_text(field)}`"
-        variable = "`TILLWIRE_" + (f"{name}_" if name else "").upper() + field.name.upper() + "`"
-        if "." in name or _is_of_many(field):
+        variable = "`TILLWIRE_" + (f"{name}_" if name else "").replace(".", "_").upper() + field.name.upper() + "`"
+        if name.startswith("rules.") or _is_of_many(field):
             variable = ""  # in the file only
         kind = type_text(hints[field.name]).replace("|", "\\|")
         rows.append(f"| `{field.name}` | {kind} | {default} | {variable} | {texts.get(field.name, '')} |")
@@ -85,7 +85,7 @@ def _section(name: str, struct: type, *, many: bool = False) -> str:
 
 
 def _is_of_many(field: Any) -> bool:
-    return field.name in ("accounts", "codes", "sources", "stores", "gift_cards", "erps", "connections")
+    return field.name in ("accounts", "codes", "sources", "stores", "gift_cards", "erps", "connections", "groups")
 
 
 def _configuration() -> str:
@@ -94,6 +94,8 @@ def _configuration() -> str:
     for field in msgspec.structs.fields(config.Settings):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             text += _section(field.name, field.type)
+            if field.type is config.Access:
+                text += _section("access.oidc", config.Oidc) + _many("[[access.oidc.groups]]", config.OidcGroup)
     text += _section("rules.codes.CODE", config.CodeRule) + _section("rules.sources", config.SourceRules, many=True)
     text += _many("[[posting.accounts]]", config.AccountRule) + "Defaults:\n\n"
     text += "| component | code | account |\n| --- | --- | --- |\n"

@@ -45,6 +45,7 @@
     wanted = new Set();
     try {
       const answer = await fetch(location.href, { headers: { "X-Live": "1" }, credentials: "same-origin" });
+      if (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in")) { location.reload(); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const old of document.querySelectorAll("[data-live]")) {
@@ -54,14 +55,23 @@
       }
     } catch { for (const topic of topics) wanted.add(topic); } finally { under = false; }
   };
-  const source = new EventSource("/live");
-  source.addEventListener("changed", (event) => {
-    for (const topic of event.data.split(" ")) wanted.add(topic);
-    last = Date.now(); say("on", "live"); stale.hidden = true;
-    refresh();
-  });
-  source.addEventListener("beat", () => { last = Date.now(); say("on", "live"); stale.hidden = true; refresh(); });
-  source.onerror = () => say("lost", "reconnecting");
+  const follow = () => {
+    const source = new EventSource("/live");
+    source.addEventListener("changed", (event) => {
+      for (const topic of event.data.split(" ")) wanted.add(topic);
+      last = Date.now(); say("on", "live"); stale.hidden = true;
+      refresh();
+    });
+    source.addEventListener("beat", () => { last = Date.now(); say("on", "live"); stale.hidden = true; refresh(); });
+    source.onerror = () => {
+      say("lost", "reconnecting");
+      if (source.readyState !== EventSource.CLOSED) return;
+      wanted.add("session");  // refused, not lost: the page's next look tells whether anybody is signed in
+      refresh();
+      setTimeout(follow, 5000);
+    };
+  };
+  follow();
   addEventListener("visibilitychange", refresh);
   setInterval(() => {
     if (Date.now() - last < 15000) return;
