@@ -31,6 +31,7 @@ CAPABILITIES = {
     "exceptions",
     "reconciliation",
     "governance",
+    "observability",
 }
 KIT = tuple(
     f"tillwire.connectors.{name}"
@@ -148,7 +149,7 @@ def test_every_named_query_is_used() -> None:
     code = "\n".join(path.read_text("utf-8") for path in MODULES)
     for file in SOURCE.rglob("*.sql"):
         for name in re.findall(r"^-- name: *(\w+)", file.read_text("utf-8"), re.MULTILINE):
-            assert re.search(rf"sql\.{name}\b", code), f"{file.name}: nobody uses {name}"
+            assert re.search(rf"sql\.{name}\b|query=\"{name}\"", code), f"{file.name}: nobody uses {name}"
 
 
 def test_every_query_that_is_used_is_there() -> None:

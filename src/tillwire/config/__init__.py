@@ -48,7 +48,6 @@ from tillwire.config.service_levels import (
     Objective,
     ServiceLevels,
     Smtp,
-    Telemetry,
 )
 
 __all__ = [
@@ -87,7 +86,6 @@ __all__ = [
     "SourceRules",
     "StockMode",
     "StorePosting",
-    "Telemetry",
     "Work",
     "check",
     "erp_policies",

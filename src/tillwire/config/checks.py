@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from tillwire.config.posting import check_posting
 from tillwire.config.sections import Http, Settings
-from tillwire.config.service_levels import check_alerts, check_objectives, check_telemetry
+from tillwire.config.service_levels import check_alerts, check_objectives
 from tillwire.errors import ConfigurationError
 
 
@@ -48,7 +48,6 @@ def check(settings: Settings) -> None:
     check_posting(settings.posting, settings.erp, settings.erps)
     check_objectives(settings.objectives)
     check_alerts(settings.alerts, settings.smtp, settings.alert_routes)
-    check_telemetry(settings.telemetry)
 
 
 def _check_oidc(settings: Settings) -> None:

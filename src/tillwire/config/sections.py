@@ -17,7 +17,6 @@ from tillwire.config.service_levels import (
     Objective,
     ServiceLevels,
     Smtp,
-    Telemetry,
 )
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -230,7 +229,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     alerts: Alerts = Alerts()
     smtp: Smtp = Smtp()
     alert_routes: tuple[AlertRoute, ...] = ()
-    telemetry: Telemetry = Telemetry()
     erp: Erp = Erp()
     erps: tuple[ErpInstance, ...] = ()
     connections: tuple[Connection, ...] = ()

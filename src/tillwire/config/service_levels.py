@@ -1,4 +1,4 @@
-"""The settings of service levels: objectives, alerts and where they go, traces."""
+"""The settings of service levels: objectives, alerts and where they go."""
 
 from __future__ import annotations
 
@@ -144,15 +144,6 @@ class AlertRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timeout_s: Seconds = 10.0
 
 
-class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """OpenTelemetry traces, from accept to ERP. Off without an endpoint."""
-
-    otlp_endpoint: str = ""
-    """Where spans go, by OTLP over HTTP: http://collector:4318. Headers for it: OTEL_EXPORTER_OTLP_HEADERS."""
-    sample_ratio: Annotated[float, Meta(ge=0, le=1)] = 0.01
-    """The share of business keys that are traced; every process chooses the same ones."""
-
-
 _DEADLINE = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 
 
@@ -224,11 +215,3 @@ def check_hook(place: str, url: str) -> None:
         raise ConfigurationError(f"{place}.url is no address such as https://hooks.example.com/tillwire")
     if parts.username or parts.password:
         raise ConfigurationError(f"{place}.url: a name and a password in it would show up in logs")
-
-
-def check_telemetry(telemetry: Telemetry) -> None:
-    """Raises ``ConfigurationError`` if spans could go nowhere."""
-    if telemetry.otlp_endpoint:
-        parts = urlsplit(telemetry.otlp_endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError("telemetry.otlp_endpoint is no address such as http://collector:4318")
