@@ -156,7 +156,7 @@ def figure_by_store(request: AnyRequest, figure: _Figure, store: _Store = None) 
 @get("/alerts", summary="Alerts", tags=["alerts"], sync_to_thread=True, opt=needs(Operation.READ_SERVICE_LEVELS))
 def listed(
     request: AnyRequest,
-    state: Literal["open", "firing", "resolved", "all"] = "open",
+    status: Annotated[Literal["open", "firing", "resolved", "all"], Parameter(query="state")] = "open",
     store: _Store = None,
     most: Annotated[int, Parameter(ge=1, le=1000)] = 200,
 ) -> Response[bytes]:
@@ -164,7 +164,7 @@ def listed(
     node: Node = request.app.state.node
     with node.reading() as connection:
         found = service.alerts(
-            connection, reach_of(request), states=_STATES[state], now=clock.now(), store=store, most=most
+            connection, reach_of(request), states=_STATES[status], now=clock.now(), store=store, most=most
         )
     return _json(found)
 
