@@ -25,12 +25,16 @@ _BATCH = 500
 
 
 class Years:
-    """So many transactions over two years of three stores; the same seed gives the same ones."""
+    """So many transactions over two years of three stores; the same seed gives the same ones. Stores are open each
+    ``every`` days.
+    """
 
-    def __init__(self, transactions: int, *, company: str = COMPANY, days: int = DAYS, seed: int = 1) -> None:
+    def __init__(
+        self, transactions: int, *, company: str = COMPANY, days: int = DAYS, every: int = 1, seed: int = 1
+    ) -> None:
         self.transactions = transactions
         self.company = company
-        self.days = days
+        self.open_days = range(0, days, every)
         self._chance = random.Random(f"years/{seed}")
 
     def record(self, url: str) -> None:
@@ -53,9 +57,9 @@ class Years:
 
     def _events(self) -> Iterator[Event]:
         """Day by day, store by store; the transactions are spread over them evenly."""
-        places = self.days * len(STORES)
+        places = len(self.open_days) * len(STORES)
         done = place = 0
-        for number in range(self.days):
+        for number in self.open_days:
             day = FIRST_DAY + timedelta(days=number)
             for shop, currency in STORES.items():
                 place += 1

@@ -52,7 +52,7 @@ def record_dying(url: str, **more: Any) -> None:
 
 
 @settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
