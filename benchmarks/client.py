@@ -16,7 +16,7 @@ CSV = "text/csv"
 
 def request(body: bytes, kind: str, path: str = "/v1/events") -> bytes:
     """One HTTP/1.1 request as bytes."""
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
