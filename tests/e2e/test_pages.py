@@ -23,7 +23,7 @@ DAY = "2026-03-02"
 DEEPER = [
     "/stores/7101", f"/stores/7108/{DAY}", f"/transactions?date={DAY}", f"/transactions/of/7101/1/{DAY}/2",
     "/exceptions?view=list", "/exceptions?view=approval", "/posting/journals", "/posting/suspense", "/posting/balance",
-    "/proof?from=2026-02-28", "/account",
+    "/proof?from=2026-02-28", "/account", "/stock/7101/milk", "/master-data/store/7101", "/master-data?kind=tax-code",
 ]  # fmt: skip
 
 

@@ -97,3 +97,22 @@ FROM journal
 WHERE (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s)) AND (%(state)s::text IS NULL OR state = %(state)s)
   AND (%(day)s::date IS NULL OR business_date = %(day)s)
 ORDER BY business_date DESC, store, journal_id LIMIT %(most)s
+
+-- name: balances
+-- Balances of stores within reach beside what is reported of them: largest drift first, then the lowest.
+SELECT b.store, b.sku, coalesce(convert_from(m.body, 'UTF8')::jsonb ->> 'name', ''), b.on_hand, b.unavailable, b.quantity,
+       b.drift, b.at
+FROM (
+    SELECT store, sku, on_hand, unavailable, l.quantity, l.quantity - on_hand AS drift, l.at
+    FROM stock_balance LEFT JOIN stock_level l USING (store, sku)
+    WHERE (%(reach)s::text[] IS NULL OR store = ANY(%(reach)s)) AND (%(sku)s::text IS NULL OR sku = %(sku)s)
+    ORDER BY abs(l.quantity - on_hand) DESC NULLS LAST, on_hand, store, sku
+    LIMIT %(most)s
+) AS b
+LEFT JOIN master_record m ON m.type = 'tillwire.master.product.v1' AND m.id = b.sku
+ORDER BY abs(b.drift) DESC NULLS LAST, b.on_hand, b.store, b.sku
+
+-- name: movements
+-- The latest movements of an item in a store.
+SELECT business_date, event_offset, reason, bucket, quantity FROM stock_movement
+WHERE store = %(store)s AND sku = %(sku)s ORDER BY business_date DESC, event_offset DESC LIMIT %(most)s
