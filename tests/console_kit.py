@@ -12,6 +12,9 @@ from builders import DAY, Event, day_close, line, masters, product, returned, sa
 from driving import accept, record
 from posting_kit import BOOK, policy_of
 
+from tillwire import clock
+from tillwire.config import Settings
+from tillwire.observability.observer import Observer
 from tillwire.posting.build import build_journals
 
 STORES = 24
@@ -93,6 +96,7 @@ def fill(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         while build_journals(connection, BOOK, policy_of()):
             pass
+        Observer(connection, Settings(), ()).step(clock.now())
         connection.execute(
             "UPDATE journal SET state = 'posted', erp = 'books', document_id = 'd' || journal_id, sent_at = built_at,"
             " document_number = 'POS/2026/' || journal_id, posted_at = clock_timestamp(), confirmed_at = clock_timestamp()"
