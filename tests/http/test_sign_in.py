@@ -403,7 +403,7 @@ def test_the_style_of_the_documentation_is_the_one_that_is_allowed(hub: Api) -> 
 # ---------------------------------------------------------------- forms, as a table
 
 
-EXAMPLE = {"exception_id": "1", "action": "retry"}
+EXAMPLE = {"silence_id": "1", "exception_id": "1", "action": "retry"}
 """What there may be, by the names of parameters in paths; anything will do for others."""
 
 
