@@ -66,6 +66,8 @@ ELSEWHERE = {
     "posting.after_reserve": "test_dispatch_faults.py",
     "posting.after_callback": "test_dispatch_faults.py",
     "posting.after_pull": "test_dispatch_faults.py",
+    "alerts.before_send": "test_alert_deliveries.py",
+    "alerts.after_send": "test_alert_deliveries.py",
 }
 """Points at which a test of its own, below tests/integration, kills a process."""
 
