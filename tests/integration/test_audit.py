@@ -158,3 +158,24 @@ def test_the_command_lists_and_verifies(
     assert (code, f"2 entries, each as it was written; the end is {end}" in words) == (0, True), words
     assert run("verify", "--expect", "2:ff")[0] != 0
     assert scalar(connection, "SELECT count(*) FROM audit_entry") == 2
+
+
+def test_what_is_done_to_clients_is_in_the_log(
+    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TILLWIRE_DATABASE_URL", database_url)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["tillwire", "client", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code
+
+    assert run("add", "till") == run("grant", "till", "--allow", "sales:read") == run("rotate", "till") == 0
+    assert run("add", "till") != 0
+    assert run("revoke", "till") == 0
+    done = [one.action for one in reversed(audit.listed(connection, subject="client till"))]
+    assert done == ["add client", "grant to client", "rotate keys of client", "revoke client"], (
+        "what failed is not there"
+    )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import cyclopts
+import psycopg
 from cyclopts import Parameter
 from rich.table import Table
 
@@ -57,6 +62,16 @@ def _grant(
     )
 
 
+@contextlib.contextmanager
+def _changing(data: Path, action: str, name: str) -> Iterator[psycopg.Connection]:
+    """A transaction that changes a client, and is in the audit log if it does."""
+    from tillwire.governance.audit import note
+
+    with connect(data) as connection, connection.transaction():
+        yield connection
+        note(connection, getpass.getuser(), action, f"client {name}")
+
+
 @app.command(name="add")
 def client_add(
     name: str,
@@ -76,8 +91,9 @@ def client_add(
     from tillwire.governance.clients import add_client
 
     granted = _grant(allow, role, store, company, source)
-    with connect(data) as connection:
-        print(add_client(connection, name, [granted], networks=networks, expires_at=_end(expires)))
+    with _changing(data, "add client", name) as connection:
+        key = add_client(connection, name, [granted], networks=networks, expires_at=_end(expires))
+    print(key)
 
 
 @app.command(name="grant")
@@ -104,7 +120,7 @@ def client_grant(
         raise TillwireError("say with --allow or --role what it may do there")
     if not gives and networks is None and expires is None:
         raise TillwireError("say with --allow or --role what it may do, or give --network or --expires")
-    with connect(data) as connection, connection.transaction():
+    with _changing(data, "grant to client", name) as connection:
         if gives:
             grant(connection, name, [_grant(allow, role, store, company, source)], replace=replace)
         if networks is not None or expires is not None:
@@ -122,8 +138,9 @@ def client_rotate(
     """Make a new key for a client; it is shown once."""
     from tillwire.governance.clients import rotate
 
-    with connect(data) as connection:
-        print(rotate(connection, name, keep=duration(keep), expires_at=_end(expires)))
+    with _changing(data, "rotate keys of client", name) as connection:
+        key = rotate(connection, name, keep=duration(keep), expires_at=_end(expires))
+    print(key)
 
 
 @app.command(name="revoke")
@@ -131,7 +148,7 @@ def client_revoke(name: str, *, data: DataFolder = DATA) -> None:
     """Take a client with all its keys and tokens out of force."""
     from tillwire.governance.clients import revoke_client
 
-    with connect(data) as connection:
+    with _changing(data, "revoke client", name) as connection:
         revoke_client(connection, name)
 
 

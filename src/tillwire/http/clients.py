@@ -6,16 +6,20 @@ store; and nobody changes what they may do themselves.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
+import psycopg
 from litestar import MediaType, Request, Response, get, post, put
 from litestar.exceptions import PermissionDeniedException
 from litestar.params import Parameter
 from msgspec import Meta
 
 from tillwire.errors import TillwireError
+from tillwire.governance import audit
 from tillwire.governance import clients as service
 from tillwire.governance.access import Grant, Operation, role_named
 from tillwire.governance.clients import Client, NoSuchClient
@@ -165,6 +169,15 @@ def shown(request: AnyRequest, name: Name) -> Response[bytes]:
         return _json(service.client_named(connection, name))
 
 
+@contextlib.contextmanager
+def _changing(request: AnyRequest, action: str, name: str) -> Iterator[psycopg.Connection]:
+    """A transaction that changes a client, and is in the audit log if it does."""
+    node: Node = request.app.state.node
+    with node.reading() as connection, connection.transaction():
+        yield connection
+        audit.note(connection, principal_of(request), action, f"client {name}")
+
+
 @post(
     "/access/clients",
     summary="Make an API client",
@@ -174,10 +187,10 @@ def shown(request: AnyRequest, name: Name) -> Response[bytes]:
 )
 def made(request: AnyRequest, body: bytes) -> Response[bytes]:
     """A new client; the answer has its key, which is shown once."""
-    node = _administered(request)
+    _administered(request)
     asked: NewClient = _read(body, NewClient)
     grants = [_done(one.grant) for one in asked.grants]
-    with node.reading() as connection:
+    with _changing(request, "add client", asked.name) as connection:
         key = _done(
             service.add_client,
             connection,
@@ -198,9 +211,9 @@ def made(request: AnyRequest, body: bytes) -> Response[bytes]:
 )
 def granted_anew(request: AnyRequest, name: Name, body: bytes) -> Response[bytes]:
     """What a client may do from now on, in the place of what it might."""
-    node = _administered(request, name)
+    _administered(request, name)
     asked: Grants = _read(body, Grants)
-    with node.reading() as connection:
+    with _changing(request, "grant to client", name) as connection:
         _done(service.grant, connection, name, [_done(one.grant) for one in asked.grants], replace=True)
         return _json(service.client_named(connection, name))
 
@@ -214,9 +227,9 @@ def granted_anew(request: AnyRequest, name: Name, body: bytes) -> Response[bytes
 )
 def limited(request: AnyRequest, name: Name, body: bytes) -> Response[bytes]:
     """From where a client may call, and when it ends."""
-    node = _administered(request, name)
+    _administered(request, name)
     asked: Limits = _read(body, Limits)
-    with node.reading() as connection:
+    with _changing(request, "limit client", name) as connection:
         _done(service.restrict, connection, name, networks=asked.networks, expires_at=asked.expires_at)
         return _json(service.client_named(connection, name))
 
@@ -230,10 +243,10 @@ def limited(request: AnyRequest, name: Name, body: bytes) -> Response[bytes]:
 )
 def rotated(request: AnyRequest, name: Name, body: bytes) -> Response[bytes]:
     """A new key, shown once; the keys before it end, at once or after an overlap."""
-    node = _administered(request)
+    _administered(request)
     asked: Rotation = _read(body, Rotation)
     keep = timedelta(minutes=asked.keep_minutes)
-    with node.reading() as connection:
+    with _changing(request, "rotate keys of client", name) as connection:
         key = _done(service.rotate, connection, name, keep=keep, expires_at=asked.expires_at)
     return _json(MadeKey(name=name, key=key), 201)
 
@@ -248,7 +261,8 @@ def rotated(request: AnyRequest, name: Name, body: bytes) -> Response[bytes]:
 )
 def revoked(request: AnyRequest, name: Name) -> Response[bytes]:
     """Take a client with all its keys and tokens out of force."""
-    with _administered(request).reading() as connection:
+    _administered(request)
+    with _changing(request, "revoke client", name) as connection:
         service.revoke_client(connection, name)
         return _json(service.client_named(connection, name))
 
